@@ -1,0 +1,152 @@
+// A pipeline file after checking: what the runtime builds from. Plain data; knows no backend.
+//
+// Everything that came from the file keeps its place, so that any later complaint can name it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "graph/schema.h"
+#include "plugin/catalog.h"
+
+namespace sluice::graph {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+struct Place {
+  std::string file;
+  int line = 0;    // from 1
+  int column = 0;  // from 1
+};
+
+enum class Severity { kError, kWarning };
+
+// One thing `check` has to say.
+struct Finding {
+  std::string code;  // "S0123": stable, explained in docs/findings.md
+  Severity severity = Severity::kError;
+  Place place;
+  std::string text;        // what is wrong, with the value met
+  std::string expected;    // may be empty
+  std::string suggestion;  // may be empty: the nearest name, or the fix
+};
+
+enum class ClockMode {
+  kAuto,  // recorded when `run --input` replays a file, wall otherwise
+  kWall,
+  kRecorded  // time comes from the entries' own timestamps
+};
+
+enum class EngineKind { kEmbedded, kRedis };
+enum class Durability { kCommit, kGroup, kOs };
+
+struct EngineSpec {
+  EngineKind kind = EngineKind::kEmbedded;
+  std::string path;  // embedded: the store's folder
+  std::string url;   // redis
+  Durability durability = Durability::kGroup;
+  milliseconds group_interval{5};
+  Place place;
+};
+
+// What an entry of this stream means when `run` accounts for what went in.
+struct AccountSpec {
+  enum class As { kNone, kTerminal, kMilestone };
+  As as = As::kNone;
+  std::string label;         // milestone: "both permits"; terminal without `state`: "duplicate"
+  std::string state_field;   // terminal: field whose value names the state (FILLED, BLOCKED, ...)
+  std::string reason_field;  // terminal: field with the reason, may be empty
+  std::string since_field;   // terminal: field with the start in microseconds since the epoch
+};
+
+struct StreamSpec {
+  std::string key;                       // name in the file: "decisions"
+  std::string name;                      // name in the engine: "quantum:stream:ai.decision.made"
+  std::shared_ptr<const Schema> schema;  // may be null
+  bool external = false;                 // producers outside the file
+  bool unread = false;                   // declared to have no reader here
+  uint64_t keep = 0;
+  bool trim_hard = false;
+  uint64_t lag_max = 1'000'000;  // back-pressure: stages feeding it pause above this lag
+  AccountSpec account;
+  Place place;
+};
+
+struct Wire {
+  std::string port;
+  size_t stream = 0;      // index into Pipeline::streams
+  bool feedback = false;  // inputs: closes a declared loop
+  Place place;
+};
+
+struct StageSpec {
+  std::string name;
+  const plugin::Description* plugin = nullptr;  // owned by the catalog, which outlives the pipeline
+  const plugin::Kind* kind = nullptr;
+  std::vector<Wire> inputs;   // none for a source
+  std::vector<Wire> outputs;  // wired ports only
+  std::string group;
+  size_t batch = 100;
+  size_t workers = 1;
+  std::optional<std::string> order_by;  // field; entries with equal values are handled in order
+  std::string policy_path;              // empty: defaults
+  plugin::SettingValues settings;       // complete
+  uint32_t deliveries_max = 5;
+  size_t dead_letter = 0;  // index into Pipeline::streams
+  milliseconds claim_idle{30'000};
+  milliseconds retry_min{100}, retry_max{30'000};  // back-off doubles from min to max
+  size_t parked_max = 10'000;  // entries waiting at once; then the stage stops reading
+  size_t concurrency = 4;      // external: acts at once
+  Place place;
+};
+
+struct Pipeline {
+  std::string file;
+  std::string name;
+  ClockMode clock = ClockMode::kAuto;
+  uint64_t seed = 1;  // of everything random under the recorded clock
+  EngineSpec engine;
+  milliseconds drain_timeout{10'000};
+  std::vector<StreamSpec> streams;
+  std::vector<StageSpec> stages;  // in topological order; feedback edges ignored
+
+  const StreamSpec* find_stream(std::string_view key) const;
+  const StageSpec* find_stage(std::string_view name) const;
+};
+
+struct LoadOptions {
+  // Values for ${NAME}; the process environment when not set.
+  std::optional<std::map<std::string, std::string>> environment;
+};
+
+struct Loaded {
+  std::optional<Pipeline> pipeline;  // set when there is no error among the findings
+  std::vector<Finding> findings;     // in order of place
+};
+
+// Reads and checks a pipeline file in one pass: every fault is found, each with its place.
+//
+// Reads only files: the pipeline, its schemas and its policies (which are compiled and tested).
+// Paths in the file are relative to the folder that holds the folder of the file when that is
+// called `pipelines`, else to the folder of the file, so that `lua/apply.lua` means what it says.
+Loaded load_pipeline(const std::string& path, const plugin::Catalog& catalog,
+                     const LoadOptions& options = {});
+
+// "file:line:column: error S0123: text\n  expected ...\n  did you mean ...", with the source line
+// underlined when the file can be read.
+std::string finding_text(const Finding& finding);
+
+// Drawings of a pipeline. svg is drawn by graphviz's `dot` when it is installed: see cli.
+std::string draw_dot(const Pipeline& pipeline);
+std::string draw_mermaid(const Pipeline& pipeline);
+std::string draw_ascii(const Pipeline& pipeline);
+
+}  // namespace sluice::graph
