@@ -4,6 +4,8 @@
 // would leave that range give nullopt; nothing wraps, nothing rounds unless the name says so.
 #pragma once
 
+#include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,8 +20,9 @@ class Decimal {
   constexpr Decimal() = default;
   constexpr explicit Decimal(int64_t whole) : mantissa_(whole) {}
 
-  // Mantissa over 10^scale, e.g. from_scaled(123, 2) is 1.23.
+  // Mantissa over 10^scale, e.g. from_scaled(123, 2) is 1.23; 0 <= scale <= 18.
   static constexpr Decimal from_scaled(int64_t mantissa, int scale) {
+    assert(scale >= 0 && scale <= kScaleMax);
     Decimal result;
     result.mantissa_ = mantissa;
     result.scale_ = scale;
@@ -51,7 +54,8 @@ class Decimal {
   std::optional<Decimal> minus(const Decimal& other) const { return plus(other.negated()); }
   std::optional<Decimal> times(const Decimal& other) const;
 
-  // this / other, cut (towards zero) to `scale` decimals. nullopt when other is zero.
+  // this / other, cut (towards zero) to `scale` decimals. nullopt when other is zero or the scale
+  // is not in 0..18.
   std::optional<Decimal> divided_by(const Decimal& other, int scale) const;
 
   // The largest multiple of `step` whose size does not exceed this one's: towards zero, never up.
@@ -87,6 +91,7 @@ class Decimal {
     return result;
   }
   int compare(const Decimal& other) const;
+  Decimal remainder(const Decimal& step) const;
 
   Wide mantissa_ = 0;
   int scale_ = 0;

@@ -722,13 +722,14 @@ constexpr sluice_plugin table(const char* name, const char* version) {
 }  // namespace sluice
 
 #if defined(__GNUC__)
-#define SLUICE_EXPORT __attribute__((visibility("default"), used))
+#define SLUICE_EXPORT __attribute__((visibility("default")))
 #else
 #define SLUICE_EXPORT
 #endif
 
-// Exports the table: SLUICE_PLUGIN("name", "1.0.0", KindA, KindB).
+// Exports the table: SLUICE_PLUGIN("name", "1.0.0", KindA, KindB). The table is a constant: no code
+// of the library has to run before the host reads it.
 #define SLUICE_PLUGIN(name, version, ...)                        \
   extern "C" SLUICE_EXPORT const sluice_plugin sluice_plugin_v1; \
-  extern "C" const sluice_plugin sluice_plugin_v1 =              \
+  constinit const sluice_plugin sluice_plugin_v1 =               \
       ::sluice::detail::table<__VA_ARGS__>(name, version);
