@@ -1,0 +1,72 @@
+# The two commands of the README and what stands behind them. `make help` lists all.
+
+BUILD := build/release
+JOBS ?= $(shell nproc)
+# Tests start threads and sync files of their own: two at a time, whatever the machine.
+TEST_JOBS ?= 2
+PIPELINE ?= pipelines/trade.yaml
+INPUT ?= pipelines/samples/decisions.ndjson
+SLUICE_DATA ?= var/trade
+export SLUICE_DATA
+
+# Used when it is there.
+CCACHE := $(shell command -v ccache 2>/dev/null)
+LAUNCHER := $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+# The address space layout of newer kernels is more random than ThreadSanitizer of g++ 12 can map.
+FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
+
+.DEFAULT_GOAL := help
+.PHONY: help install-deps configure run build test asan tsan format format-check tidy clean clean-data
+
+help:  ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+install-deps:  ## install missing Debian packages
+	@scripts/install-deps.sh
+
+configure: install-deps
+	@cmake --preset release $(LAUNCHER)
+
+# `folder/all` is everything that folder builds: the program and its plugins, no tests.
+run: configure  ## build and run the trade pipeline on the bundled sample (PIPELINE=, INPUT=)
+	@cmake --build $(BUILD) -j $(JOBS) --target host/cli/all plugins/all
+	$(BUILD)/sluice run $(PIPELINE) --input $(INPUT)
+
+build: configure  ## install what is missing and build everything
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build  ## build and run all tests
+	@ctest --preset release -j $(TEST_JOBS)
+
+asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
+	@cmake --preset asan $(LAUNCHER)
+	@cmake --build build/asan -j $(JOBS)
+	@ctest --preset asan -j $(TEST_JOBS)
+
+tsan: install-deps  ## all tests under the thread sanitizer
+	@cmake --preset tsan $(LAUNCHER)
+	@cmake --build build/tsan -j $(JOBS)
+	@$(FIXED_LAYOUT) ctest --preset tsan -j $(TEST_JOBS)
+
+format:  ## format all C and C++ sources
+	@scripts/install-deps.sh --tools
+	@clang-format -i $(SOURCES)
+
+format-check:  ## fail when a source is not formatted
+	@scripts/install-deps.sh --tools
+	@clang-format --dry-run --Werror $(SOURCES)
+	@echo "format: $(words $(SOURCES)) files are fine"
+
+tidy:  ## clang-tidy over host and plugins (slow)
+	@scripts/install-deps.sh --tools
+	@cmake --preset release $(LAUNCHER)
+	@git ls-files -- 'host/*.cc' 'plugins/*.cc' | \
+	  xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
+
+clean:  ## remove everything built; the stores in var/ stay
+	rm -rf build
+
+clean-data:  ## remove the store of `make run`
+	rm -rf $(SLUICE_DATA)
