@@ -112,6 +112,8 @@ struct Description {
 //
 // Errors: kInvalid; the text says what was expected and what was met, without the place (the caller
 // knows file and line): `expected a duration from 1s to 1h, such as 60s, got "60"`.
+//
+// A list may be written as one text, `[a, b]` or `a, b`; decimals come back without exponent.
 Result<Value> parse_value(const Param& param, std::string_view text);
 Result<Value> parse_list(const Param& param, const std::vector<std::string>& items);
 

@@ -1,0 +1,241 @@
+#include "plugin/child.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/clock.h"
+#include "plugin/wire.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLUICE_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLUICE_SANITIZED 1
+#endif
+
+namespace sluice::plugin {
+
+namespace {
+
+#ifndef SLUICE_SANITIZED
+constexpr rlim_t kMemoryMax = 512ULL << 20;  // sanitizers reserve terabytes of address space
+#endif
+constexpr uint32_t kFrameBytesMax = 16U << 20;
+
+// What the child sends: a `kStarted` for each library, then its `kDescribed` with to_bytes.
+enum FrameType : uint32_t { kStarted = 1, kDescribed = 2 };
+struct FrameHead {
+  uint32_t type;
+  uint32_t size;
+};
+
+// ---- In the child
+// ---------------------------------------------------------------------------------
+
+void send(int pipe, const void* data, size_t size) {
+  const char* rest = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t n = write(pipe, rest, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) _exit(1);  // the parent is gone
+    rest += n;
+    size -= static_cast<size_t>(n);
+  }
+}
+
+void send_frame(int pipe, FrameType type, std::string_view bytes) {
+  const FrameHead head{type, static_cast<uint32_t>(bytes.size())};
+  send(pipe, &head, sizeof head);
+  send(pipe, bytes.data(), bytes.size());
+}
+
+void limit(int resource, rlim_t value) {
+  const struct rlimit bound { value, value };
+  setrlimit(static_cast<__rlimit_resource>(resource), &bound);
+}
+
+// Silent, bounded, gone with the parent, and dying as the system does it, not as our handlers do.
+void enter_child(pid_t parent) {
+  setpgid(0, 0);  // what a constructor starts is ended with it
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGINT, SIGPIPE})
+    std::signal(signal, SIG_DFL);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) _exit(1);
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, standard);
+  limit(RLIMIT_CORE, 0);
+#ifndef SLUICE_SANITIZED
+  limit(RLIMIT_AS, kMemoryMax);
+#endif
+}
+
+[[noreturn]] void describe_here(std::span<const std::string> paths, int pipe, pid_t parent) {
+  enter_child(parent);
+  // Stays loaded until the end: destructors of a library are not to run either.
+  auto* const loaded = new std::vector<std::shared_ptr<Library>>;
+  for (const std::string& path : paths) {
+    send_frame(pipe, kStarted, {});
+    try {
+      auto library = Library::load(path);
+      if (library) loaded->push_back(*library);
+      send_frame(pipe, kDescribed,
+                 to_bytes(library ? Result<Description>((*library)->description())
+                                  : Result<Description>(library.status())));
+    } catch (...) {
+      _exit(1);  // out of memory
+    }
+  }
+  _exit(0);
+}
+
+// ---- In the host
+// ----------------------------------------------------------------------------------
+
+// A child at work and the pipe it answers on. Ended and reaped when this ends.
+class Child {
+ public:
+  static Result<Child> start(std::span<const std::string> paths) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+      return Status(Code::kUnavailable, fmt::format("pipe: {}", strerror(errno)));
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    if (pid == 0) {
+      close(ends[0]);
+      describe_here(paths, ends[1], parent);
+    }
+    const int error = errno;
+    close(ends[1]);
+    if (pid < 0) {
+      close(ends[0]);
+      return Status(Code::kUnavailable, fmt::format("fork: {}", strerror(error)));
+    }
+    setpgid(pid, pid);  // in both, so that it holds whoever runs first
+    return Child(pid, ends[0]);
+  }
+
+  ~Child() {
+    if (pid_ > 0) end();
+    if (pipe_ >= 0) close(pipe_);
+  }
+  Child(Child&& other) noexcept
+      : pid_(std::exchange(other.pid_, -1)), pipe_(std::exchange(other.pipe_, -1)) {}
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  Child& operator=(Child&&) = delete;
+
+  enum class Got { kFrame, kEnd, kTimeout };
+
+  Got next(FrameHead& head, std::string& body, Micros deadline) {
+    Got got = receive(std::span(reinterpret_cast<char*>(&head), sizeof head), deadline);
+    if (got != Got::kFrame) return got;
+    if (head.size > kFrameBytesMax) return Got::kEnd;
+    body.resize(head.size);
+    return receive(body, deadline);
+  }
+
+  // Kills what is left of it. What a process that was already ending says of itself is kept.
+  int end() {
+    kill(-pid_, SIGKILL);
+    kill(pid_, SIGKILL);
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+    return status;
+  }
+
+ private:
+  Child(pid_t pid, int pipe) : pid_(pid), pipe_(pipe) {}
+
+  Got receive(std::span<char> into, Micros deadline) {
+    const SystemClock clock;
+    while (!into.empty()) {
+      const Micros left = deadline - clock.steady();
+      if (left <= Micros(0)) return Got::kTimeout;
+      struct pollfd waiting {
+        pipe_, POLLIN, 0
+      };
+      const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+      const int ready = ::poll(&waiting, 1, static_cast<int>(left_ms));
+      if (ready < 0 && errno != EINTR) return Got::kEnd;
+      if (ready <= 0) continue;
+      const ssize_t n = read(pipe_, into.data(), into.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return Got::kEnd;
+      into = into.subspan(static_cast<size_t>(n));
+    }
+    return Got::kFrame;
+  }
+
+  pid_t pid_;
+  int pipe_;
+};
+
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status))
+    return fmt::format("crashed with signal {} ({}) while it was described", WTERMSIG(status),
+                       strsignal(WTERMSIG(status)));
+  return fmt::format("exited with status {} while it was described", WEXITSTATUS(status));
+}
+
+// Appends answers for the first of `paths`, at least one: all of them, or up to and with the one
+// that made the child die.
+void describe_some(std::span<const std::string> paths, int timeout_ms,
+                   std::vector<Result<Description>>& answers) {
+  const SystemClock clock;
+  auto child = Child::start(paths);
+  if (!child) {
+    for (const std::string& path : paths) answers.emplace_back(child.status().within(path));
+    return;
+  }
+  for (const std::string& path : paths) {
+    const auto refuse = [&](std::string_view text) {
+      answers.emplace_back(Status(Code::kInvalid, fmt::format("{}: {}", path, text)));
+    };
+    const Micros deadline = clock.steady() + std::chrono::milliseconds(timeout_ms);
+    FrameHead head{};
+    std::string body;
+    Child::Got got = child->next(head, body, deadline);
+    if (got == Child::Got::kFrame && head.type == kStarted) got = child->next(head, body, deadline);
+    if (got == Child::Got::kTimeout)
+      return refuse(fmt::format("did not answer within {} while it was described",
+                                duration_text(int64_t{timeout_ms} * 1000)));
+    if (got == Child::Got::kEnd) return refuse(how_it_ended(child->end()));
+    auto answer = head.type == kDescribed ? from_bytes(body) : std::nullopt;
+    if (!answer) return refuse("its description could not be read back");
+    answers.push_back(*std::move(answer));
+  }
+}
+
+}  // namespace
+
+std::vector<Result<Description>> describe_all(const std::vector<std::string>& paths,
+                                              int timeout_ms) {
+  std::vector<Result<Description>> answers;
+  while (answers.size() < paths.size())
+    describe_some(std::span(paths).subspan(answers.size()), timeout_ms, answers);
+  return answers;
+}
+
+Result<Description> describe_in_child(const std::string& path, int timeout_ms) {
+  return describe_all({path}, timeout_ms).front();
+}
+
+}  // namespace sluice::plugin

@@ -1,0 +1,16 @@
+// The word somebody probably meant: for "did you mean" in refusals.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::plugin {
+
+// The choice closest to `word` by edits (insert, delete, replace, swap of neighbours; case does not
+// count), the first of several; nullopt when even that one differs in more than a third of its
+// letters.
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& choices);
+
+}  // namespace sluice::plugin
