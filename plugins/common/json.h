@@ -1,0 +1,90 @@
+// JSON as the trade stages read and write it: bounded when read, plain when written.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sluice::trade {
+
+// More lets larger documents in; parsing never recurses, so depth costs heap and not stack.
+struct JsonLimits {
+  size_t bytes_max = 256 << 10;
+  size_t depth_max = 32;
+};
+
+// One JSON value. Numbers keep the text they were written in, because money is decimal.
+class Json {
+ public:
+  enum class Type { kNull, kBoolean, kNumber, kText, kArray, kObject };
+
+  // Reads exactly one value.
+  //
+  // Errors: nullopt, and `why` says what is wrong and where: syntax, invalid UTF-8, a zero byte, a
+  //         key that stands twice in one object, a document too large or too deep.
+  static std::optional<Json> parse(std::string_view text, std::string& why,
+                                   const JsonLimits& limits = {});
+
+  Type type() const { return type_; }
+  bool is_object() const { return type_ == Type::kObject; }
+  bool is_number() const { return type_ == Type::kNumber; }
+  bool is_text() const { return type_ == Type::kText; }
+  bool is_null() const { return type_ == Type::kNull; }
+  bool is_true() const { return type_ == Type::kBoolean && boolean_; }
+  bool is_false() const { return type_ == Type::kBoolean && !boolean_; }
+
+  const std::string& text() const { return text_; }  // kText, kNumber; empty otherwise
+  const std::vector<Json>& items() const { return items_; }
+  const std::vector<std::pair<std::string, Json>>& members() const { return members_; }
+
+  // The member of that name; nullptr when there is none or this is no object.
+  const Json* find(std::string_view name) const;
+  // Text of a text member, or empty.
+  std::string_view text_of(std::string_view name) const;
+  // Text of a number member as it was written, or empty.
+  std::string_view number_of(std::string_view name) const;
+
+ private:
+  friend class JsonBuilder;
+  Type type_ = Type::kNull;
+  bool boolean_ = false;
+  std::string text_;
+  std::vector<Json> items_;
+  std::vector<std::pair<std::string, Json>> members_;
+};
+
+// `text` in quotes, everything outside printable ASCII escaped. Bytes that are not UTF-8 become
+// U+FFFD.
+std::string json_quoted(std::string_view text);
+
+// Writes one object, keys in the order they were added, separators ", " and ": ".
+class JsonObject {
+ public:
+  JsonObject& text(std::string_view name, std::string_view value) {
+    return raw(name, json_quoted(value));
+  }
+  // `value` must be the text of a JSON number.
+  JsonObject& number(std::string_view name, std::string_view value) { return raw(name, value); }
+  JsonObject& integer(std::string_view name, int64_t value) {
+    return raw(name, std::to_string(value));
+  }
+  JsonObject& boolean(std::string_view name, bool value) {
+    return raw(name, value ? "true" : "false");
+  }
+  // `value` must be JSON.
+  JsonObject& raw(std::string_view name, std::string_view value) {
+    if (!body_.empty()) body_ += ", ";
+    body_ += json_quoted(name);
+    body_ += ": ";
+    body_ += value;
+    return *this;
+  }
+  std::string str() const { return "{" + body_ + "}"; }
+
+ private:
+  std::string body_;
+};
+
+}  // namespace sluice::trade
