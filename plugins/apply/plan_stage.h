@@ -1,0 +1,121 @@
+// Makes plans of trade intents and harvest proposals.
+#pragma once
+
+#include "apply/decide.h"
+#include "apply/hooks.h"
+#include "sluice/plugin.h"
+
+namespace sluice::apply {
+
+// In:      intent: trade intents; proposal: harvest proposals (both optional to wire one alone).
+// Out:     plan: every plan, whatever its decision.
+//          result: the terminal record of each plan that is not to be executed, in the same unit.
+// Claims:  quantum:apply:dedupe:<P> in the same unit as the plan; taken: SKIP, duplicate_plan. An
+//          opening that cannot be sized ends as ERROR and does not use its plan id up.
+// Waits:   for a snapshot of the symbol when an opening finds none or a stale one.
+// Threads: [worker]; nothing changes after construction.
+// Source:  reference contract, sections 6.2 to 6.6.
+class PlanStage {
+ public:
+  static constexpr Info kInfo{.kind = "plan",
+                              .doc = "Decides what to do about intents and proposals."};
+
+  static constexpr const char* kIntentFields[] = {"payload", nullptr};
+  static constexpr const char* kProposalFields[] = {"symbol", "harvest_action", "kill_score",
+                                                    nullptr};
+  static constexpr sluice_port kInputs[] = {{.name = "intent",
+                                             .doc = "Trade intents.",
+                                             .flags = SLUICE_PORT_OPTIONAL,
+                                             .fields = kIntentFields},
+                                            {.name = "proposal",
+                                             .doc = "Harvest proposals.",
+                                             .flags = SLUICE_PORT_OPTIONAL,
+                                             .fields = kProposalFields}};
+
+  static constexpr const char* kPlanFields[] = {
+      "plan_id",      "symbol",      "action",    "kill_score", "decision",
+      "reason_codes", "steps",       "side",      "qty",        "reduceOnly",
+      "notional",     "mark_price",  "leverage",  "source",     "trace_id",
+      "decision_id",  "decision_us", "plan_hash", "created_us", nullptr};
+  static constexpr const char* kResultFields[] = {
+      "plan_id",   "symbol", "decision", "executed",    "would_execute", "steps_results", "error",
+      "timestamp", "state",  "reason",   "decision_id", "trace_id",      nullptr};
+  static constexpr sluice_port kOutputs[] = {
+      {.name = "plan", .doc = "Plans.", .fields = kPlanFields},
+      {.name = "result", .doc = "Plans that end here.", .fields = kResultFields}};
+
+  static constexpr sluice_param kSettings[] = {
+      {.name = "symbols",
+       .doc = "Symbols that may be traded; others are skipped.",
+       .type = SLUICE_LIST,
+       .default_text = "BTCUSDT"},
+      {.name = "kill_score_critical",
+       .doc = "From here on only closing actions pass.",
+       .type = SLUICE_NUMBER,
+       .default_text = "0.8",
+       .min_text = "0",
+       .max_text = "1"},
+      {.name = "kill_score_warning",
+       .doc = "From here on nothing that adds risk passes.",
+       .type = SLUICE_NUMBER,
+       .default_text = "0.6",
+       .min_text = "0",
+       .max_text = "1"},
+      {.name = "critical_blocks_closes",
+       .doc = "True: a critical kill score blocks closes as well, as the reference does.",
+       .type = SLUICE_BOOLEAN,
+       .default_text = "false"},
+      {.name = "snapshot_age_max",
+       .doc = "Oldest snapshot an opening is priced by. More tolerates a slower exchange and "
+              "prices orders by an older market.",
+       .type = SLUICE_DURATION,
+       .default_text = "10s",
+       .min_text = "1s",
+       .max_text = "10m"},
+      {.name = "snapshot_wait",
+       .doc = "How long an opening waits for a usable snapshot. A little more than one round of "
+              "the snapshot source; 0 answers at once.",
+       .type = SLUICE_DURATION,
+       .default_text = "6s",
+       .min_text = "0s",
+       .max_text = "5m"}};
+
+  static constexpr const auto& kHooks = kApplyHooks;
+
+  static constexpr sluice_key kKeys[] = {
+      {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
+      {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
+      {.pattern = "quantum:position:snapshot:{symbol}",
+       .doc = "Price and filters of an opening.",
+       .access = SLUICE_KEY_READS},
+      {.pattern = "quantum:apply:dedupe:{plan_id}",
+       .doc = "Entry id of the intent or proposal that was planned under this id.",
+       .access = SLUICE_KEY_WRITES}};
+
+  // Of reject; and of plans that end here.
+  static constexpr const char* kReasons[] = {
+      "invalid_intent",          "invalid_proposal",     "kill_switch_active",
+      "not_in_allowlist",        "kill_score_critical",  "kill_score_warning_risk_increase",
+      "duplicate_plan",          "action_hold",          "missing_new_sl",
+      "unknown_action_<ACTION>", "no_exchange_snapshot", "stale_exchange_state",
+      "missing_position_size",   "qty_below_min",        nullptr};
+
+  // Throws SettingError when the warning level is above the critical one.
+  static void check(const Settings& settings);
+
+  explicit PlanStage(const Settings& settings);
+
+  Verdict process(const Entry& entry, Unit& unit) const;
+
+ private:
+  Verdict plan_intent(const Entry& entry, Unit& unit) const;
+  Verdict plan_proposal(const Entry& entry, Unit& unit) const;
+  // Claims the dedupe key where the decision so far asks for it, and emits.
+  Verdict finish(trade::Plan plan, Decision decision, const Entry& entry, Unit& unit) const;
+
+  const Rules rules_;
+  const Duration snapshot_age_max_;
+  const Duration snapshot_wait_;
+};
+
+}  // namespace sluice::apply

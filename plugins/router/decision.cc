@@ -1,0 +1,166 @@
+#include "router/decision.h"
+
+#include <functional>
+
+#include "common/digest.h"
+#include "common/json.h"
+#include "common/text.h"
+
+namespace sluice::router {
+
+namespace {
+
+using trade::Json;
+
+constexpr const char* kExtras[] = {"stop_loss_pct", "take_profit_pct", "entry_price",
+                                   "stop_loss",     "take_profit",     "quantity"};
+
+// Field values of either form. A number in the flat form is text, as everything there is.
+class Fields {
+ public:
+  Fields(const Record& entry, const Json* payload) : entry_(entry), payload_(payload) {}
+
+  bool has(std::string_view name) const {
+    return payload_ != nullptr ? payload_->find(name) != nullptr : entry_.find(name).has_value();
+  }
+  std::string text(std::string_view name) const {
+    return std::string(payload_ != nullptr ? payload_->text_of(name)
+                                           : entry_.find(name).value_or(""));
+  }
+
+  // Absent or null leaves `out` alone; false when there is something else than a number.
+  bool number(std::string_view name, std::string& out, std::string& why) const {
+    std::string text;
+    if (payload_ != nullptr) {
+      const Json* member = payload_->find(name);
+      if (member == nullptr || member->is_null()) return true;
+      if (member->is_number()) text = member->text();
+    } else {
+      const auto value = entry_.find(name);
+      if (!value || trade::trim(*value).empty()) return true;
+      text = trade::trim(*value);
+    }
+    if (trade::read_double(text)) {
+      out = text;
+      return true;
+    }
+    why = std::string(name) + " is not a number" + (text.empty() ? "" : ": " + text);
+    return false;
+  }
+
+ private:
+  const Record& entry_;
+  const Json* payload_;
+};
+
+std::optional<std::string> action_of(std::string_view side) {
+  const std::string word = trade::upper(side);
+  if (word == "LONG") return "BUY";
+  if (word == "SHORT") return "SELL";
+  if (word == "BUY" || word == "SELL" || word == "CLOSE" || word == "HOLD") return word;
+  return std::nullopt;
+}
+
+bool read_words(const Fields& fields, Decision& decision, std::string& why) {
+  const char* side_field = fields.has("side") ? "side" : "action";
+  decision.symbol = trade::trim(fields.text("symbol"));
+  decision.side = trade::trim(fields.text(side_field));
+  if (decision.symbol.empty()) {
+    why = "symbol is missing, blank or not text";
+    return false;
+  }
+  if (decision.side.empty()) {
+    why = std::string(side_field) + " is missing, blank or not text";
+    return false;
+  }
+  const auto action = action_of(decision.side);
+  if (!action) {
+    why = std::string(side_field) + " is " + decision.side +
+          ", expected BUY, SELL, CLOSE, HOLD, LONG or SHORT";
+    return false;
+  }
+  decision.action = *action;
+  return true;
+}
+
+bool read_numbers(const Fields& fields, Decision& decision, std::string& why) {
+  if (!fields.number("confidence", decision.confidence, why) ||
+      !fields.number("position_size_usd", decision.position_size_usd, why) ||
+      !fields.number("leverage", decision.leverage, why))
+    return false;
+  decision.confidence_value = *trade::read_double(decision.confidence);
+  if (decision.confidence_value < 0 || decision.confidence_value > 1) {
+    why = "confidence is " + decision.confidence + ", expected 0 to 1";
+    return false;
+  }
+  for (const char* name : kExtras) {
+    std::string value;
+    if (!fields.number(name, value, why)) return false;
+    if (!value.empty()) decision.extras.emplace_back(name, value);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
+                                      std::string& why) {
+  std::optional<Json> payload;
+  if (const auto text = entry.find("payload")) {
+    payload = Json::parse(*text, why);
+    if (!payload) {
+      why = "payload is not JSON: " + why;
+      return std::nullopt;
+    }
+    if (!payload->is_object()) {
+      why = "payload is not a JSON object";
+      return std::nullopt;
+    }
+    if (const Json* confidence = payload->find("confidence");
+        confidence != nullptr && !confidence->is_number()) {
+      why = "confidence is not a number";
+      return std::nullopt;
+    }
+  }
+  const Fields fields(entry, payload ? &*payload : nullptr);
+  Decision decision;
+  decision.position_size_usd = defaults.position_size_usd;
+  decision.leverage = defaults.leverage;
+  if (!read_words(fields, decision, why) || !read_numbers(fields, decision, why))
+    return std::nullopt;
+  decision.timestamp = fields.text("timestamp");
+  decision.model = fields.text("model");
+  decision.strategy = fields.text("strategy");
+  decision.regime = fields.text("regime");
+  decision.correlation_id = entry.find("correlation_id").value_or("");
+  decision.trace_id = entry.find("trace_id").value_or("");
+  decision.source = entry.find("source").value_or("");
+  return decision;
+}
+
+std::string dedup_id(std::string_view policy_answer, const Decision& decision,
+                     std::string_view entry_id) {
+  constexpr size_t kIdBytesMax = 256;
+  std::string_view id = trade::trim(policy_answer);
+  if (id.empty()) id = trade::first_usable(decision.correlation_id, decision.trace_id, entry_id);
+  return id.size() <= kIdBytesMax ? std::string(id) : "sha256-" + trade::sha256_hex(id);
+}
+
+std::string dedup_key(std::string_view id) {
+  return "quantum:dedup:trade_intent:" + std::string(id);
+}
+
+std::string intent_payload(const Decision& decision, Time now) {
+  trade::JsonObject payload;
+  payload.text("symbol", decision.symbol)
+      .text("action", decision.action)
+      .number("confidence", decision.confidence)
+      .number("position_size_usd", decision.position_size_usd)
+      .number("leverage", decision.leverage)
+      .text("timestamp", trade::iso_z(now))
+      .text("source", "ai_strategy_router");
+  for (const auto& [name, value] : decision.extras) payload.number(name, value);
+  return payload.str();
+}
+
+}  // namespace sluice::router

@@ -1,0 +1,54 @@
+// An AI decision, read strictly, and the trade intent made of it. Plain values, no host.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sluice/plugin.h"
+
+namespace sluice::router {
+
+// What stands in for fields the decision does not have. Texts of JSON numbers.
+struct Defaults {
+  std::string position_size_usd = "100.0";
+  std::string leverage = "1.0";
+};
+
+struct Decision {
+  std::string symbol;              // trimmed, case untouched; the stream's schema judges the form
+  std::string side;                // as received, trimmed
+  std::string action;              // BUY, SELL, CLOSE or HOLD
+  std::string confidence = "0.0";  // number as it was written
+  double confidence_value = 0;     // 0..1
+  std::string position_size_usd, leverage;
+  std::vector<std::pair<std::string, std::string>> extras;  // numbers passed through, in order
+
+  // For policies only; empty when absent.
+  std::string timestamp, model, strategy, regime;
+
+  // From the entry, not from the payload.
+  std::string correlation_id, trace_id, source;
+};
+
+// Reads an entry: JSON in `payload`, or, where there is no such field, the entry's own fields.
+//
+// Errors: nullopt, and `why` names field and value: payload that is not one JSON object, missing or
+//         blank symbol or side, a side nobody knows, a confidence that is no number from 0 to 1, a
+//         number field that is none.
+std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
+                                      std::string& why);
+
+// The id duplicates are recognised by: what the policy answered, or, when that is blank, the first
+// usable of correlation id, trace id and entry id. Longer than 256 bytes: a hash of it.
+std::string dedup_id(std::string_view policy_answer, const Decision& decision,
+                     std::string_view entry_id);
+
+std::string dedup_key(std::string_view id);
+
+// JSON of the intent, keys in the order of the contract.
+std::string intent_payload(const Decision& decision, Time now);
+
+}  // namespace sluice::router

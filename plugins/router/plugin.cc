@@ -1,0 +1,3 @@
+#include "router/router.h"
+
+SLUICE_PLUGIN("router", "1.0.0", sluice::router::Router)
