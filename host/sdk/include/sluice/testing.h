@@ -406,7 +406,12 @@ inline bool listed(const char* const* names, std::string_view name) {
 // One stage under test. `settings` are texts as in a pipeline file; the rest take their defaults.
 class FakeHostBase {
  public:
-  using Texts = std::map<std::string, std::string, std::less<>>;
+  // Names and texts. Only the list form is taken: a map made of two iterators would make
+  // FakeHost({{"name", "text"}}) ambiguous.
+  struct Texts : std::map<std::string, std::string, std::less<>> {
+    Texts() = default;
+    Texts(std::initializer_list<value_type> texts) : map(texts) {}
+  };
 
   FakeHostBase(const sluice_kind& kind, FakeStore* store, const Texts& settings)
       : kind_(kind), store_(store == nullptr ? &own_store_ : store) {
