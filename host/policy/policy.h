@@ -16,6 +16,14 @@
 // collectgarbage, setmetatable, getmetatable, raw*, xpcall; bounded string and table functions; an
 // instruction budget that re-arms at count 1 once spent; a capped allocator. Policies are trusted
 // code with rails, not a sandbox for strangers.
+//
+// What a policy can name: assert error ipairs next pairs pcall select tonumber tostring type; math
+// without random; string: byte char find format gmatch gsub len lower match rep reverse sub upper;
+// table: concat insert remove sort unpack; the units ms s min h d. An unknown name raises. Globals
+// are read-only, also while the file loads. A `local` of the file that a hook changes does outlive
+// the call: it cannot be told from a constant. Such a policy answers differently on each worker;
+// do not write one. `pairs` and `next` go in the order of the keys, so that a recorded day replays.
+// Zero bytes are refused everywhere.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +41,11 @@
 namespace sluice::policy {
 
 struct Limits {
-  uint64_t instructions_max = 100'000;  // per call; about 1 ms. Tests get 100 times as many.
-  size_t memory_bytes_max = 8 << 20;    // per state
-  size_t text_bytes_max = 64 << 10;     // subject of string functions, length of a text result
+  // Per call and for loading the file; about 1 ms. 32 bytes allocated or one byte searched count as
+  // one as well. All tests of a file together get 100 times as many.
+  uint64_t instructions_max = 100'000;
+  size_t memory_bytes_max = 8 << 20;  // per state; one table or the stack: a 32nd
+  size_t text_bytes_max = 64 << 10;   // subject of string functions, length of a text result
 };
 
 // One checked version of a policy file: the text and a short digest of it
@@ -46,12 +56,14 @@ class Script {
   // and runs `tests`.
   //
   // Errors: kInvalid with file:line and reason: syntax, unknown hook (nearest named), wrong type,
-  // value out of range, a failing test (its number and message), budget or memory spent.
+  // value out of range, a failing test (its number and message), budget or memory spent. The hooks
+  // at fault are all named in one text. kNotFound and kIo of the disk.
   static Result<std::shared_ptr<const Script>> load(const std::string& path,
                                                     const std::vector<plugin::Hook>& hooks,
                                                     const Limits& limits, Disk& disk);
 
-  // The policy of a stage without a file: every hook answers its default.
+  // The policy of a stage without a file: every hook answers its default. A hook whose description
+  // is not sound answers kInvalid.
   static std::shared_ptr<const Script> defaults(const std::vector<plugin::Hook>& hooks);
 
   ~Script();
@@ -61,6 +73,10 @@ class Script {
 
  private:
   friend class State;
+  friend class Live;
+  static Result<std::shared_ptr<const Script>> from_text(const std::string& path, std::string text,
+                                                         const std::vector<plugin::Hook>& hooks,
+                                                         const Limits& limits);
   Script();
   struct Impl;
   std::unique_ptr<Impl> impl_;
@@ -79,13 +95,14 @@ class State {
   // Calls a hook.
   //
   // Args:    as the hook describes; RECORD arguments are read lazily, a field that is not in the
-  //          description's list raises, one that is listed and absent reads as nil.
+  //          description's list raises, one that is listed and absent reads as nil. A policy sees
+  //          decimals as numbers and durations as milliseconds. Views until return.
   // Shape:   `results` has the hook's result_count elements; text views are valid until the next
-  // call.
-  //          Durations come back in microseconds, decimals as plain decimal text.
+  //          call. Durations come back in microseconds, decimals as plain decimal text. A policy
+  //          gives a decimal as number or text, a duration as milliseconds down to 0.001.
   // Errors:  kInvalid: what the policy did wrong (error text, spent budget, type or range: hook,
-  // value and
-  //          what was expected). The state is rebuilt for the next call; nothing survives between
+  //          value and what was expected), or a call that does not fit the description. `results`
+  //          is left as it was. The state is rebuilt for the next call; nothing survives between
   //          calls that a policy could count on.
   Status call(std::string_view hook, std::span<const sluice_value> args,
               std::span<sluice_value> results);
@@ -98,8 +115,9 @@ class State {
 
 // The current version of one file, swapped while running.
 //
-// `poll` looks at the file's change time and, when it changed, loads it as a new Script; a version
-// that does not load leaves the old one and is reported once. Threads: [any].
+// `poll` reads the file (policies are small) and, when its text is not the one seen last, loads it
+// as a new Script; a version that does not load leaves the old one and is reported once.
+// Threads: [any]; `current` never waits for a load.
 class Live {
  public:
   Live(std::string path, std::vector<plugin::Hook> hooks, Limits limits, Disk& disk);
@@ -107,6 +125,7 @@ class Live {
   // First load; the same errors as Script::load.
   Status load();
 
+  // nullptr until a version has loaded.
   std::shared_ptr<const Script> current() const;
 
   enum class Change { kNone, kSwapped, kRefused };
@@ -117,6 +136,9 @@ class Live {
   Report poll();
 
  private:
+  // Loads what the file holds now. With `same`: only when it is not the text seen last; tells.
+  Status try_load(bool* same);
+
   const std::string path_;
   const std::vector<plugin::Hook> hooks_;
   const Limits limits_;
