@@ -1,0 +1,132 @@
+#include "execution/order.h"
+
+#include "common/json.h"
+#include "common/text.h"
+
+namespace sluice::execution {
+namespace {
+
+using trade::Json;
+
+constexpr std::string_view kGovernorCounters = "quantum:governor:";
+
+// Thrown inside this file only, and caught in it.
+struct Fault {
+  std::string text;
+};
+
+[[noreturn]] void fail(std::string_view field, std::string_view value, std::string_view rule) {
+  throw Fault{std::string(field) + " \"" + std::string(value.substr(0, 80)) + "\": expected " +
+              std::string(rule)};
+}
+
+std::string need(const Fields& fields, std::string_view name) {
+  const auto value = fields(name);
+  if (!value || value->empty()) fail(name, "", "a value");
+  return std::string(*value);
+}
+
+int64_t need_time(const Fields& fields, std::string_view name) {
+  const std::string text = need(fields, name);
+  const auto value = trade::read_integer(text);
+  if (!value || *value <= 0) fail(name, text, "microseconds since the epoch");
+  return *value;
+}
+
+void check_choice(std::string_view field, std::string_view value, std::string_view a,
+                  std::string_view b) {
+  if (value != a && value != b) fail(field, value, std::string(a) + " or " + std::string(b));
+}
+
+Json parse(std::string_view field, std::string_view text) {
+  std::string why;
+  auto json = Json::parse(text, why);
+  if (!json) fail(field, text, "JSON; " + why);
+  return *json;
+}
+
+// A consumed permit must say yes (`word` is true) to this very plan.
+Json need_permit(const Fields& fields, std::string_view name, std::string_view word,
+                 const OrderEntry& order) {
+  const std::string text = need(fields, name);
+  Json permit = parse(name, text);
+  const Json* yes = permit.find(word);
+  if (yes == nullptr || !yes->is_true()) fail(name, text, std::string(word) + " to be true");
+  if (permit.text_of("plan_id") != order.plan_id || permit.text_of("symbol") != order.symbol ||
+      permit.text_of("plan_hash") != order.plan_hash)
+    fail(name, text, "plan_id, symbol and plan_hash of this order");
+  return permit;
+}
+
+void check_quantity(const Json& permit, const OrderEntry& order) {
+  std::string_view text = permit.number_of("safe_qty");
+  if (text.empty()) text = permit.text_of("safe_qty");
+  const auto most = Decimal::parse(text);
+  if (!most || order.quantity > *most)
+    fail("quantity", order.quantity.text(), "at most the permitted " + std::string(text));
+}
+
+std::vector<trade::Reservation> read_reservations(const Fields& fields) {
+  const auto text = fields("reservations");
+  if (!text || text->empty()) return {};
+  const Json list = parse("reservations", *text);
+  if (list.type() != Json::Type::kArray) fail("reservations", *text, "a JSON array");
+  std::vector<trade::Reservation> reservations;
+  for (const Json& item : list.items()) {
+    const auto amount = trade::read_integer(item.number_of("amount"));
+    const auto at_us = trade::read_integer(item.number_of("at_us"));
+    const std::string_view counter = item.text_of("counter");
+    if (!amount || !at_us || *amount < 0 || !counter.starts_with(kGovernorCounters))
+      fail("reservations", *text, "counter of the governor, amount and at_us");
+    reservations.push_back({std::string(counter), *amount, *at_us});
+  }
+  return reservations;
+}
+
+// When the intent was made. Orders that come from no intent count from their own making.
+int64_t intent_time(const Fields& fields) {
+  const std::string_view text = fields("intent_timestamp").value_or("");
+  if (text.empty()) return need_time(fields, "created_us");
+  const auto time = trade::parse_iso(text);
+  if (!time) fail("intent_timestamp", text, "an ISO 8601 time");
+  return trade::micros(*time);
+}
+
+OrderEntry read(const Fields& fields) {
+  OrderEntry order;
+  order.plan_id = need(fields, "plan_id");
+  order.plan_hash = need(fields, "plan_hash");
+  order.client_order_id = need(fields, "client_order_id");
+  order.symbol = need(fields, "symbol");
+  order.side = need(fields, "side");
+  check_choice("side", order.side, "BUY", "SELL");
+  const std::string type = need(fields, "type");
+  if (type != "MARKET") fail("type", type, "MARKET");
+  const std::string quantity = need(fields, "quantity");
+  const auto exact = Decimal::parse(quantity);
+  if (!exact || !exact->is_positive()) fail("quantity", quantity, "a decimal above 0");
+  order.quantity = *exact;
+  const std::string reduce_only = need(fields, "reduceOnly");
+  check_choice("reduceOnly", reduce_only, "true", "false");
+  order.reduce_only = reduce_only == "true";
+  order.mark_price = Decimal::parse(fields("mark_price").value_or(""));
+  order.valid_until_us = need_time(fields, "permit_valid_until_us");
+  order.intent_us = intent_time(fields);
+  need_permit(fields, "governor_permit", "granted", order);
+  check_quantity(need_permit(fields, "p33_permit", "allow", order), order);
+  order.reservations = read_reservations(fields);
+  return order;
+}
+
+}  // namespace
+
+std::optional<OrderEntry> read_order(const Fields& fields, std::string& why) {
+  try {
+    return read(fields);
+  } catch (const Fault& fault) {
+    why = fault.text;
+    return std::nullopt;
+  }
+}
+
+}  // namespace sluice::execution

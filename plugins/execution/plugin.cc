@@ -1,0 +1,3 @@
+#include "execution/execution.h"
+
+SLUICE_PLUGIN("execution", "1.0.0", sluice::execution::Execution)
