@@ -18,16 +18,20 @@ endif()
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 add_compile_options(-fstack-protector-strong)
 
+include(sluice_plugin_module)
+
 # sluice_add_plugin(NAME SOURCE... [LINK target...]): a stage library next to the program.
 # Exports the plugin table only; every symbol it needs must be found at link time.
 # In a sanitizer build the runtime comes from the program, so -z defs is off there.
 function(sluice_add_plugin name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
-  add_library(sluice_plugin_${name} MODULE ${arg_UNPARSED_ARGUMENTS})
-  set_target_properties(sluice_plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
-    LIBRARY_OUTPUT_DIRECTORY ${SLUICE_PLUGIN_OUTPUT_DIRECTORY}
-    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-  target_link_libraries(sluice_plugin_${name} PRIVATE sluice_sdk sluice_warnings ${arg_LINK})
+  sluice_plugin_module(sluice_plugin_${name} ${name} ${arg_UNPARSED_ARGUMENTS}
+    LINK sluice_sdk sluice_warnings ${arg_LINK})
+  set_target_properties(sluice_plugin_${name} PROPERTIES
+    LIBRARY_OUTPUT_DIRECTORY ${SLUICE_PLUGIN_OUTPUT_DIRECTORY})
+  # The loader refuses a folder that others can write as well.
+  add_custom_command(TARGET sluice_plugin_${name} POST_BUILD
+    COMMAND chmod go-w ${SLUICE_PLUGIN_OUTPUT_DIRECTORY} VERBATIM)
   if(NOT SLUICE_SANITIZE)
     target_link_options(sluice_plugin_${name} PRIVATE -Wl,-z,defs -Wl,--exclude-libs,ALL)
   endif()

@@ -584,8 +584,7 @@ inline Poll idle(Duration after) {                     // commit and call again 
 }
 inline Poll end() { return Poll(SLUICE_POLL_END); }  // commit; nothing will ever come
 
-// --- From classes to the table. Nothing below is for plugin authors.
-// --------------------------------
+// --- From classes to the table. Nothing below is for plugin authors. ---
 
 namespace detail {
 
