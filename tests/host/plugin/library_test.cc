@@ -1,0 +1,201 @@
+// Each library of tests/fixtures/bad_plugins has one fault; its whole message is expected here.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bad_plugins.h"
+#include "plugin/catalog.h"
+
+namespace sluice::plugin {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// The refusal of a fixture without the path in front.
+std::string refusal(const std::string& name) {
+  const auto library = Library::load(fixture(name));
+  if (library) return "loaded";
+  EXPECT_EQ(library.status().code(), Code::kInvalid);
+  const std::string text = library.status().text(), prefix = fixture(name) + ": ";
+  EXPECT_THAT(text, StartsWith(prefix));
+  return text.substr(prefix.size());
+}
+
+// What Library::load says of a file or folder whose access we changed.
+std::string refusal_at(const std::string& path) {
+  const auto library = Library::load(path);
+  return library ? "loaded" : library.status().text();
+}
+
+TEST(LibraryVersion, WrongMajorNamesBothVersionsAndTheRemedy) {
+  const char* const expected =
+      "built for plugin table version 2, this host has version 1.0; rebuild it against the SDK "
+      "installed with this host";
+  EXPECT_EQ(refusal("wrong_major"), expected);
+  EXPECT_EQ(refusal("other_symbol"), expected);
+}
+
+TEST(LibraryVersion, NewerMinorNamesBothVersionsAndTheRemedy) {
+  EXPECT_EQ(refusal("newer_minor"),
+            "needs plugin table version 1.7 or newer, this host has version 1.0; install a newer "
+            "sluice or rebuild it against the SDK installed with this host");
+}
+
+TEST(LibraryTable, ShortTableIsRefusedBeforeItIsRead) {
+  EXPECT_EQ(refusal("short_table"),
+            "the plugin table is 24 bytes, version 1.0 has 104; set struct_size to "
+            "sizeof(sluice_plugin) or use SLUICE_PLUGIN");
+}
+
+TEST(LibraryTable, ElementSizeOfZeroIsRefused) {
+  EXPECT_EQ(refusal("zero_element_size"),
+            "kind_size in the plugin table is 0, version 1.0 has 168; fill the table with sizeof "
+            "or use SLUICE_PLUGIN");
+}
+
+TEST(LibraryTable, LibraryWithoutTableIsNoPlugin) {
+  EXPECT_EQ(refusal("no_symbol"),
+            "exports no sluice_plugin_v1; end the plugin's source with SLUICE_PLUGIN(name, "
+            "version, ...)");
+}
+
+TEST(LibraryTable, UnresolvedSymbolKeepsTheLoadersText) {
+  EXPECT_THAT(refusal("unresolved_symbol"), StartsWith("cannot be loaded: "));
+  EXPECT_THAT(refusal("unresolved_symbol"), HasSubstr("undefined symbol: function_nobody_has"));
+}
+
+TEST(LibraryDescription, MissingFunctionsAreListed) {
+  EXPECT_EQ(refusal("no_process"),
+            "its description is not sound: kind \"stage\": function process is missing; kind "
+            "\"stage\": function act is missing; kind \"stage\": function settle is missing");
+}
+
+TEST(LibraryDescription, NoKindIsRefused) {
+  EXPECT_EQ(refusal("no_kinds"), "its description is not sound: no kind is described");
+}
+
+TEST(LibraryDescription, DoubledAndMissingNamesAreListed) {
+  EXPECT_EQ(refusal("kind_twice"),
+            "its description is not sound: a kind has no name; kind \"stage\" is described twice");
+  EXPECT_EQ(refusal("setting_twice"),
+            "its description is not sound: kind \"stage\": setting \"rate\" is described twice");
+}
+
+TEST(LibraryDescription, DefaultsAndBoundsMustFitTheirOwnRange) {
+  EXPECT_EQ(refusal("default_out_of_range"),
+            "its description is not sound: "
+            "kind \"stage\": setting \"rate\": default: expected an integer from 1 to 10, got "
+            "\"20\"; "
+            "kind \"stage\": setting \"wait\": default: expected a duration, such as 10s, got "
+            "\"soon\"; "
+            "kind \"stage\": setting \"upside_down\": minimum 1.5 is above maximum 0.5; "
+            "kind \"stage\": setting \"ranged\": boolean has no range");
+}
+
+TEST(LibraryDescription, HookResultsNeedDefaults) {
+  EXPECT_EQ(refusal("hook_without_default"),
+            "its description is not sound: "
+            "kind \"stage\": hook \"permit_ttl\": result \"ttl\" has no default; it is used when "
+            "the policy has no such hook; "
+            "kind \"stage\": hook \"nothing\" returns nothing");
+}
+
+TEST(LibraryDescription, GoodPluginIsDescribedWhole) {
+  const auto library = Library::load(fixture("good_two_kinds"));
+  ASSERT_TRUE(library) << library.status().text();
+  const Description& plugin = (*library)->description();
+  EXPECT_EQ(plugin.name, "good_two_kinds");
+  EXPECT_EQ(plugin.version, "2.3.4");
+  EXPECT_EQ(plugin.path, fixture("good_two_kinds"));
+  EXPECT_EQ(plugin.abi_major, 1u);
+  ASSERT_EQ(plugin.kinds.size(), 2u);
+
+  const Kind& forward = plugin.kinds[0];
+  EXPECT_EQ(forward.name, "forward");
+  EXPECT_EQ(forward.doc, "Forwards what it is told to.");
+  EXPECT_EQ(forward.type, KindType::kStage);
+  ASSERT_EQ(forward.inputs.size(), 1u);
+  EXPECT_EQ(forward.inputs[0].fields, std::vector<std::string>{"symbol"});
+  ASSERT_NE(forward.find_output("out"), nullptr);
+  EXPECT_TRUE(forward.find_output("out")->optional);
+  ASSERT_NE(forward.find_output("venue_a"), nullptr) << "a port for any name matches";
+  EXPECT_TRUE(forward.find_output("venue_a")->many);
+  EXPECT_EQ(forward.find_input("out"), nullptr);
+
+  ASSERT_EQ(forward.settings.size(), 7u);
+  const Param& mode = forward.settings[1];
+  EXPECT_EQ(mode.choices, (std::vector<std::string>{"strict", "loose"}));
+  const Param& limit = forward.settings[2];
+  EXPECT_EQ(limit.type, ValueType::kDecimal);
+  EXPECT_EQ(limit.unit, "USDT");
+  EXPECT_EQ(limit.default_text, "0.5");
+  EXPECT_EQ(limit.max_text, "1e3");
+  EXPECT_EQ(forward.settings[3].default_text, std::nullopt);
+
+  const Hook* hook = forward.find_hook("permit_ttl");
+  ASSERT_NE(hook, nullptr);
+  ASSERT_EQ(hook->args.size(), 1u);
+  EXPECT_EQ(hook->args[0].type, ValueType::kRecord);
+  EXPECT_EQ(hook->args[0].fields, (std::vector<std::string>{"symbol", "qty"}));
+  ASSERT_EQ(hook->results.size(), 1u);
+  EXPECT_EQ(hook->results[0].default_text, "60s");
+  EXPECT_EQ(forward.find_hook("other"), nullptr);
+
+  ASSERT_EQ(forward.keys.size(), 1u);
+  EXPECT_TRUE(forward.keys[0].reads && forward.keys[0].writes && !forward.keys[0].counter);
+  EXPECT_EQ(forward.reasons, std::vector<std::string>{"unknown_symbol"});
+  EXPECT_EQ(plugin.kinds[1].type, KindType::kSource);
+  EXPECT_NE((*library)->functions("tick"), nullptr);
+  EXPECT_EQ((*library)->functions("tock"), nullptr);
+}
+
+TEST(LibraryFile, MissingFileIsNotFound) {
+  const auto library = Library::load("/nowhere/at/all.so");
+  ASSERT_FALSE(library);
+  EXPECT_EQ(library.status().code(), Code::kNotFound);
+  EXPECT_EQ(library.status().text(), "/nowhere/at/all.so: No such file or directory");
+}
+
+TEST(LibraryFile, LinkAndFolderAreRefused) {
+  TemporaryFolder folder;
+  std::filesystem::create_symlink(fixture("good_two_kinds"), folder.in("link.so"));
+  std::filesystem::create_directory(folder.in("folder.so"));
+  EXPECT_EQ(refusal_at(folder.in("link.so")),
+            folder.in("link.so") +
+                ": is a symbolic link, not a regular file; copy the library itself there");
+  EXPECT_EQ(
+      refusal_at(folder.in("folder.so")),
+      folder.in("folder.so") + ": is a folder, not a regular file; copy the library itself there");
+}
+
+TEST(LibraryFile, FileThatOthersCanWriteIsRefused) {
+  TemporaryFolder folder;
+  const std::string path = folder.take({"good_two_kinds"});
+  for (const auto& [mode, text] : {std::pair(0757, "0757"), std::pair(0664, "0664")}) {
+    std::filesystem::permissions(path, static_cast<std::filesystem::perms>(mode));
+    EXPECT_EQ(refusal_at(path),
+              path + ": can be written by group or others (mode " + text + "); chmod go-w it");
+  }
+  std::filesystem::permissions(path, static_cast<std::filesystem::perms>(0644));
+  EXPECT_EQ(refusal_at(path), "loaded");
+}
+
+TEST(LibraryFile, FolderThatOthersCanWriteIsRefused) {
+  TemporaryFolder folder;
+  const std::string path = folder.take({"good_two_kinds"});
+  std::filesystem::permissions(folder.path(), static_cast<std::filesystem::perms>(0775));
+  EXPECT_EQ(refusal_at(path), path + ": its folder " + folder.path() +
+                                  " can be written by group or others (mode 0775); chmod go-w it");
+}
+
+TEST(LibraryFile, TextCalledLibraryKeepsTheLoadersText) {
+  TemporaryFolder folder;
+  const std::string path = folder.in("text.so");
+  std::filesystem::copy_file(SLUICE_SOURCE_DIR "/tests/fixtures/bad_plugins/CMakeLists.txt", path);
+  std::filesystem::permissions(path, static_cast<std::filesystem::perms>(0644));
+  EXPECT_THAT(refusal_at(path), HasSubstr("cannot be loaded: "));
+  EXPECT_THAT(refusal_at(path), HasSubstr("ELF"));
+}
+
+}  // namespace
+}  // namespace sluice::plugin
