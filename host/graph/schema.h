@@ -8,8 +8,11 @@
 // How the JSON object sits in an entry is said by `"x-sluice-envelope"` at the top of the schema
 // file:
 //   "payload"         the object is JSON text in the field `payload` (older producers: `data`)
-//   "fields"          each field of the entry is a property; texts that read as numbers satisfy
-//   numbers
+//   "fields"          each field of the entry is a property; texts that read as numbers or as true
+//                     and false satisfy those types where text is not allowed
+//
+// A keyword that neither checks (`format`, `$ref`, `const`, ...) is refused when the file is
+// loaded: an unchecked rule would let entries through. Patterns: see "graph/pattern.h".
 #pragma once
 
 #include <memory>
@@ -45,7 +48,7 @@ class Schema {
 
   // The first violation in the schema's own order (required first, then properties as listed), or
   // nothing. Hostile input is safe: at most 1 MiB, depth 32, 10,000 values, no doubled keys, valid
-  // UTF-8.
+  // UTF-8 without zero bytes; what breaks that is a violation as well.
   std::optional<SchemaViolation> check(stream::FieldsView fields) const;
 
   // The same question to RapidJSON's own validator: true when valid. For tests; slower.
@@ -54,6 +57,9 @@ class Schema {
   // Names `required` and `properties`, for checking that both ends of a stream fit.
   std::vector<std::string> required() const;
   std::vector<std::string> properties() const;
+
+  // The properties are the entry's own fields ("fields"); otherwise they are in its payload.
+  bool reads_fields() const;
 
  private:
   Schema();

@@ -1,0 +1,162 @@
+#include "graph/findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+#include "base/disk.h"
+
+namespace sluice::graph {
+namespace {
+
+constexpr auto kError = Severity::kError;
+constexpr auto kWarning = Severity::kWarning;
+
+constexpr auto kTable = std::to_array<FaultInfo>({
+    {Fault::kFileUnreadable, kError, "the pipeline file cannot be read"},
+    {Fault::kFileTooLarge, kError, "the file is larger than 1 MiB"},
+    {Fault::kNotText, kError, "the file is not UTF-8 text, or holds control characters"},
+    {Fault::kSyntax, kError, "the file is not valid YAML"},
+    {Fault::kTooDeep, kError, "values are nested deeper than 32"},
+    {Fault::kTooManyNodes, kError, "the file holds more than 50,000 keys and values"},
+    {Fault::kAnchor, kError, "anchors and aliases are not read"},
+    {Fault::kTag, kError, "tags are not read"},
+    {Fault::kMergeKey, kError, "merge keys (<<) are not read"},
+    {Fault::kDuplicateKey, kError, "a key is given twice in one map"},
+    {Fault::kKeyNotText, kError, "a key is a map, a list or empty"},
+    {Fault::kTabIndent, kError, "a line is indented with a tab"},
+    {Fault::kSecondDocument, kError, "the file holds more than one YAML document"},
+    {Fault::kVariableUnset, kError, "a variable without a default is not set"},
+    {Fault::kVariableMalformed, kError, "a ${...} is not well formed"},
+    {Fault::kAmbiguousPlain, kWarning,
+     "an unquoted value is a boolean, octal or base-60 number to other YAML readers"},
+    {Fault::kUnknownKey, kError, "a key is not known here"},
+    {Fault::kMissingKey, kError, "a needed key is missing"},
+    {Fault::kWrongShape, kError, "a map, a list or a single value stands where another is wanted"},
+    {Fault::kBadValue, kError, "a value does not read as what is wanted"},
+    {Fault::kOutOfBounds, kError, "a value is outside its bounds"},
+    {Fault::kApiVersion, kError, "the file's api is not one this program reads"},
+    {Fault::kInlineSecret, kError, "a secret is written in the file"},
+    {Fault::kSecretUnreadable, kError, "the file of a secret cannot be read"},
+    {Fault::kBadName, kError, "a name has characters that names cannot have"},
+    {Fault::kKeyHasNoEffect, kWarning, "a key has no effect on this kind of thing"},
+    {Fault::kUnknownStream, kError, "a stream is named that the file does not declare"},
+    {Fault::kSharedStreamName, kError, "two streams have the same name in the engine"},
+    {Fault::kSchemaRefused, kError, "a message schema cannot be read or is not valid"},
+    {Fault::kNoProducer, kError, "nothing writes a stream that is not external"},
+    {Fault::kNoReader, kWarning, "nothing reads a stream that is not declared unread"},
+    {Fault::kRequiredNotWritten, kWarning,
+     "a producer never writes a property the stream's schema requires"},
+    {Fault::kNeededNotWritten, kWarning, "a reader needs a field that no producer writes"},
+    {Fault::kUnreadButRead, kWarning, "a stream is declared unread and has a reader"},
+    {Fault::kPluginUnknown, kError, "no plugin or kind of that name is installed"},
+    {Fault::kPluginRefused, kError, "the plugin is installed but cannot be used"},
+    {Fault::kSettingUnknown, kError, "the plugin has no setting of that name"},
+    {Fault::kSettingMissing, kError, "a setting without a default is not given"},
+    {Fault::kSettingValue, kError, "a setting's value has the wrong type, unit or range"},
+    {Fault::kPortUnknown, kError, "the plugin has no port of that name"},
+    {Fault::kInputUnwired, kError, "a needed input port has no stream"},
+    {Fault::kOutputUnwired, kError, "a needed output port has no stream"},
+    {Fault::kWiringForm, kError, "the wiring is not in the form this kind of stage takes"},
+    {Fault::kDuplicateGroup, kError, "two readers of one stream share a consumer group"},
+    {Fault::kCycle, kError, "streams and stages form a loop that is not declared as feedback"},
+    {Fault::kNoDeadLetter, kError, "a stage has no dead-letter stream"},
+    {Fault::kOwnDeadLetter, kError, "a stage reads the stream its own dead letters go to"},
+    {Fault::kPolicyUnreadable, kError, "a policy file cannot be read"},
+    {Fault::kPolicyRefused, kError, "a policy does not load or its tests fail"},
+    {Fault::kPolicyUnused, kWarning, "a policy is given to a kind that has no hooks"},
+});
+
+const FaultInfo& info(Fault fault) { return *std::ranges::find(kTable, fault, &FaultInfo::fault); }
+
+// The line of a place, without its end; nullopt when the file cannot be read or is shorter.
+std::optional<std::string> source_line(const Place& place) {
+  constexpr uint64_t kSourceBytesMax = 1 << 20;
+  const auto text = read_file(system_disk(), place.file, kSourceBytesMax);
+  if (!text) return std::nullopt;
+  size_t start = 0;
+  for (int line = 1; line < place.line; ++line) {
+    start = text->find('\n', start);
+    if (start == std::string::npos) return std::nullopt;
+    ++start;
+  }
+  std::string line = text->substr(start, text->find_first_of("\r\n", start) - start);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';  // one column each, nothing for the terminal
+  }
+  return line;
+}
+
+// How much of `rest` the complaint is about: a quoted value, or up to the next separator.
+size_t word_size(std::string_view rest) {
+  if (rest.empty()) return 1;
+  if (rest[0] == '"' || rest[0] == '\'') {
+    const size_t end = rest.find(rest[0], 1);
+    return end == std::string_view::npos ? rest.size() : end + 1;
+  }
+  if (rest.starts_with("${")) {
+    const size_t end = rest.find('}');
+    return end == std::string_view::npos ? rest.size() : end + 1;
+  }
+  size_t end = 0;
+  while (end < rest.size() && std::string_view(" ,]}").find(rest[end]) == std::string_view::npos &&
+         !(rest[end] == ':' && (end + 1 == rest.size() || rest[end + 1] == ' ')))
+    ++end;
+  return std::max<size_t>(end, 1);
+}
+
+size_t code_points(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::span<const FaultInfo> fault_table() { return kTable; }
+
+std::string fault_code(Fault fault) { return fmt::format("S{:04}", static_cast<int>(fault)); }
+
+void Findings::add(Fault fault, int line, int column, std::string text, std::string expected,
+                   std::string suggestion) {
+  found_.push_back({fault_code(fault), info(fault).severity, place(line, column), std::move(text),
+                    std::move(expected), std::move(suggestion)});
+}
+
+bool Findings::has_errors() const {
+  return std::ranges::any_of(found_,
+                             [](const Finding& f) { return f.severity == Severity::kError; });
+}
+
+std::vector<Finding> Findings::take() {
+  std::ranges::stable_sort(found_, {}, [](const Finding& f) {
+    return std::tuple(f.place.line, f.place.column, std::string_view(f.code));
+  });
+  return std::exchange(found_, {});
+}
+
+std::string finding_text(const Finding& finding) {
+  const Place& place = finding.place;
+  std::string out = fmt::format("{}:{}:{}: {} {}: {}\n", place.file, place.line, place.column,
+                                finding.severity == Severity::kError ? "error" : "warning",
+                                finding.code, finding.text);
+  if (const auto line = source_line(place); line && place.column >= 1) {
+    const size_t start = std::min(line->size(), static_cast<size_t>(place.column) - 1);
+    const std::string_view word =
+        std::string_view(*line).substr(start, word_size(std::string_view(*line).substr(start)));
+    out += fmt::format("{:>6} | {}\n", place.line, *line);
+    out += fmt::format("       | {:{}}^{:~<{}}\n", "",
+                       code_points(std::string_view(*line).substr(0, start)), "",
+                       std::max<size_t>(code_points(word), 1) - 1);
+  }
+  if (!finding.expected.empty()) out += fmt::format("  expected {}\n", finding.expected);
+  if (!finding.suggestion.empty()) {
+    const bool is_name = finding.suggestion.find(' ') == std::string::npos;
+    out += is_name ? fmt::format("  did you mean {}?\n", finding.suggestion)
+                   : fmt::format("  fix: {}\n", finding.suggestion);
+  }
+  return out;
+}
+
+}  // namespace sluice::graph

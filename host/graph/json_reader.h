@@ -1,0 +1,182 @@
+// JSON from outside, read event by event within bounds: nothing is built before it is checked.
+#pragma once
+
+#include <rapidjson/error/en.h>
+#include <rapidjson/reader.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::graph {
+
+inline constexpr size_t kJsonBytesMax = 1 << 20;
+inline constexpr size_t kJsonDepthMax = 32;
+inline constexpr size_t kJsonValuesMax = 10'000;
+
+struct JsonNumber {
+  enum class Form { kSigned, kUnsigned, kDouble };  // kSigned: negative
+  Form form = Form::kUnsigned;
+  int64_t negative = 0;
+  uint64_t positive = 0;
+  double real = 0;  // always set
+
+  static JsonNumber of(int64_t i) {
+    JsonNumber n;
+    n.form = i < 0 ? Form::kSigned : Form::kUnsigned;
+    n.negative = i;
+    n.positive = i < 0 ? 0 : static_cast<uint64_t>(i);
+    n.real = static_cast<double>(i);
+    return n;
+  }
+  static JsonNumber of(uint64_t u) {
+    JsonNumber n;
+    n.positive = u;
+    n.real = static_cast<double>(u);
+    return n;
+  }
+  static JsonNumber of(double d) {
+    JsonNumber n;
+    n.form = Form::kDouble;
+    n.real = d;
+    return n;
+  }
+  bool is_integer() const { return form != Form::kDouble; }
+
+  // Below zero, zero or above: integers exactly, all else as doubles.
+  int compare(const JsonNumber& other) const {
+    if (!is_integer() || !other.is_integer())
+      return real < other.real ? -1 : real > other.real ? 1 : 0;
+    if (form != other.form) return form == Form::kSigned ? -1 : 1;
+    if (form == Form::kSigned)
+      return negative < other.negative ? -1 : negative > other.negative ? 1 : 0;
+    return positive < other.positive ? -1 : positive > other.positive ? 1 : 0;
+  }
+};
+
+// Working memory of a reading thread.
+struct JsonScratch {
+  std::string buffer;                  // the text, decoded in place
+  std::vector<std::string_view> keys;  // of all open objects; views of `buffer`
+  std::vector<size_t> open;            // where in `keys` each open list or object starts
+  rapidjson::Reader reader;
+};
+
+// Passes events on to `Sink` while the bounds hold. Sink has on_null(), on_boolean(bool),
+// on_number(const JsonNumber&), on_text(view), on_key(view), on_open(bool is_object), on_close();
+// views last until the next reading.
+template <typename Sink>
+class BoundedJson {
+ public:
+  BoundedJson(JsonScratch& scratch, Sink& sink) : scratch_(scratch), sink_(sink) {
+    scratch_.keys.clear();
+    scratch_.open.clear();
+  }
+
+  // What was wrong; empty when all is well.
+  std::string_view fault() const { return fault_; }
+
+  bool Null() { return value() && (sink_.on_null(), true); }
+  bool Bool(bool b) { return value() && (sink_.on_boolean(b), true); }
+  bool Int(int i) { return Int64(i); }
+  bool Uint(unsigned u) { return Uint64(u); }
+  bool Int64(int64_t i) { return value() && (sink_.on_number(JsonNumber::of(i)), true); }
+  bool Uint64(uint64_t u) { return value() && (sink_.on_number(JsonNumber::of(u)), true); }
+  bool Double(double d) { return value() && (sink_.on_number(JsonNumber::of(d)), true); }
+  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
+  bool String(const char* data, rapidjson::SizeType size, bool) {
+    const std::string_view text(data, size);
+    return value() && sound(text) && (sink_.on_text(text), true);
+  }
+  bool Key(const char* data, rapidjson::SizeType size, bool) {
+    const std::string_view text(data, size);
+    if (!sound(text)) return false;
+    scratch_.keys.push_back(text);
+    sink_.on_key(text);
+    return true;
+  }
+  bool StartObject() { return open(true); }
+  bool StartArray() { return open(false); }
+  bool EndObject(rapidjson::SizeType) {
+    const auto first = scratch_.keys.begin() + static_cast<ptrdiff_t>(scratch_.open.back());
+    if (has_doubled(first, scratch_.keys.end())) return stop("a key is given twice");
+    scratch_.keys.erase(first, scratch_.keys.end());
+    return close();
+  }
+  bool EndArray(rapidjson::SizeType) { return close(); }
+
+ private:
+  using Keys = std::vector<std::string_view>::iterator;
+
+  static bool has_doubled(Keys first, Keys last) {
+    constexpr ptrdiff_t kFew = 12;  // comparing all pairs is cheaper than sorting
+    if (last - first <= kFew) {
+      for (Keys a = first; a != last; ++a)
+        if (std::find(a + 1, last, *a) != last) return true;
+      return false;
+    }
+    std::sort(first, last);
+    return std::adjacent_find(first, last) != last;
+  }
+
+  bool stop(std::string_view why) {
+    fault_ = why;
+    return false;
+  }
+  bool value() { return ++values_ <= kJsonValuesMax || stop("more than 10000 values"); }
+
+  // Zero bytes end texts in RapidJSON's patterns; a lone low surrogate passes its decoder.
+  bool sound(std::string_view text) {
+    if (text.find('\0') != text.npos) return stop("a text holds a zero byte");
+    for (size_t at = text.find('\xED'); at != text.npos; at = text.find('\xED', at + 1)) {
+      if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0)
+        return stop("a text holds half a surrogate pair");
+    }
+    return true;
+  }
+  bool open(bool is_object) {
+    if (!value()) return false;
+    if (scratch_.open.size() >= kJsonDepthMax) return stop("nested deeper than 32");
+    scratch_.open.push_back(scratch_.keys.size());
+    sink_.on_open(is_object);
+    return true;
+  }
+  bool close() {
+    scratch_.open.pop_back();
+    sink_.on_close();
+    return true;
+  }
+
+  JsonScratch& scratch_;
+  Sink& sink_;
+  size_t values_ = 0;
+  std::string_view fault_;
+};
+
+struct JsonFault {
+  std::string text;  // empty: none
+  size_t offset = 0;
+};
+
+// Reads `json` into `sink`. Texts handed to it are views of `scratch.buffer`.
+template <typename Sink>
+JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
+  if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
+  if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
+  scratch.buffer.assign(json);
+  rapidjson::InsituStringStream stream(scratch.buffer.data());
+  BoundedJson<Sink> bounded(scratch, sink);
+  // Iterative: the depth of the text must not become the depth of our stack.
+  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseValidateEncodingFlag |
+                              rapidjson::kParseFullPrecisionFlag;
+  const rapidjson::ParseResult result = scratch.reader.Parse<kFlags>(stream, bounded);
+  if (!result.IsError()) return {};
+  std::string_view why = bounded.fault();
+  if (why.empty()) why = rapidjson::GetParseError_En(result.Code());
+  return {std::string(why), result.Offset()};
+}
+
+}  // namespace sluice::graph

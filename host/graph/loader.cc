@@ -1,0 +1,857 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "base/disk.h"
+#include "graph/pipeline.h"
+#include "graph/text.h"
+#include "graph/values.h"
+#include "graph/wiring.h"
+#include "policy/policy.h"
+
+namespace sluice::graph {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Bounds of numbers in a pipeline file. Upper ones are far above sensible values: they catch slips.
+constexpr uint64_t kBatchMax = 10'000;
+constexpr uint64_t kWorkersMax = 256;
+constexpr uint64_t kDeliveriesMax = 1'000;
+constexpr uint64_t kParkedMax = 1'000'000;
+constexpr uint64_t kConcurrencyMax = 1'024;
+constexpr uint64_t kEntriesMax = 1'000'000'000'000;
+constexpr uint64_t kSecretBytesMax = 64 << 10;
+
+// A setting that holds a secret by its name; one that names a file does not.
+bool is_secret_name(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (lower.ends_with("_file") || lower.ends_with("_path")) return false;
+  return lower.find("secret") != lower.npos || lower.find("password") != lower.npos ||
+         lower.find("api_key") != lower.npos;
+}
+
+std::vector<std::string> port_names(const std::vector<plugin::Port>& ports) {
+  std::vector<std::string> names;
+  for (const plugin::Port& port : ports) names.push_back(port.many ? "any name" : port.name);
+  return names;
+}
+
+std::string ports_text(const std::vector<plugin::Port>& ports) {
+  return ports.empty() ? "no ports" : joined(port_names(ports));
+}
+
+class Loader {
+ public:
+  Loader(const std::string& path, const plugin::Catalog& catalog, const LoadOptions& options)
+      : catalog_(catalog), options_(options), findings_(path) {
+    pipeline_.file = path;
+    find_base();
+  }
+
+  Loaded run() {
+    read_file_tree();
+    Loaded loaded;
+    if (!findings_.has_errors()) loaded.pipeline = std::move(pipeline_);
+    loaded.findings = findings_.take();
+    return loaded;
+  }
+
+ private:
+  // A stream as named by a stage.
+  struct Target {
+    size_t stream;
+    bool feedback;
+  };
+
+  // What `defaults` gives to every stage.
+  struct Common {
+    StageSpec spec;
+    const Node* dead_letter = nullptr;
+  };
+
+  void add(Fault fault, Spot spot, std::string text, std::string expected = {},
+           std::string suggestion = {}) {
+    findings_.add(fault, spot.line, spot.column, std::move(text), std::move(expected),
+                  std::move(suggestion));
+  }
+  Place place(Spot spot) const { return findings_.place(spot.line, spot.column); }
+
+  // Files
+  // ------------------------------------------------------------------------------------------
+
+  void find_base() {
+    const std::filesystem::path file(pipeline_.file);
+    folder_ = file.parent_path();
+    std::error_code error;
+    const auto whole = std::filesystem::absolute(file, error).lexically_normal().parent_path();
+    if (whole.filename() != "pipelines") {
+      base_ = folder_;
+    } else if (folder_.filename() == "pipelines") {
+      base_ = folder_.parent_path();
+    } else {
+      base_ = folder_ / "..";
+    }
+  }
+
+  // A path of the file, as the process can open it.
+  std::string resolved_path(const std::string& path) const {
+    return (base_ / path).lexically_normal().string();
+  }
+
+  // The same for a value: one that came from the environment is relative to the caller, who wrote
+  // it there.
+  std::string resolved_path(const Node& node) const {
+    return node.from_environment || node.text.empty() ? node.text : resolved_path(node.text);
+  }
+
+  void read_file_tree() {
+    const auto text = sluice::read_file(system_disk(), pipeline_.file, kFileBytesMax);
+    if (!text) {
+      const bool large = text.status().code() == Code::kInvalid;
+      add(large ? Fault::kFileTooLarge : Fault::kFileUnreadable, {}, text.status().text(),
+          large ? "at most 1 MiB" : "a pipeline file");
+      return;
+    }
+    std::optional<Node> tree = read_tree(*text, findings_);
+    if (!tree) return;
+    resolve_variables(*tree, environment(), findings_);
+    tree_ = std::move(*tree);
+    read_pipeline();
+  }
+
+  Environment environment() const {
+    if (!options_.environment) return process_environment();
+    return [this](std::string_view name) -> std::optional<std::string> {
+      const auto found = options_.environment->find(std::string(name));
+      return found == options_.environment->end() ? std::nullopt
+                                                  : std::optional<std::string>(found->second);
+    };
+  }
+
+  // The file
+  // ---------------------------------------------------------------------------------------
+
+  void read_pipeline() {
+    const Keys top(findings_, tree_, "", tree_.spot,
+                   {"api", "pipeline", "clock", "seed", "engine", "drain_timeout", "streams",
+                    "stages", "defaults"});
+    if (!top.is_map()) return;
+    if (const Node* api = top.need("api")) read_api(*api);
+    if (const Node* name = top.need("pipeline")) {
+      pipeline_.name = read_text(findings_, *name, "pipeline").value_or("");
+      if (name->is_text()) check_name(findings_, pipeline_.name, name->spot, "pipeline");
+    }
+    if (const Node* clock = top.find("clock")) {
+      if (const auto mode = read_choice(findings_, *clock, "clock", {"auto", "wall", "recorded"}))
+        pipeline_.clock =
+            std::array{ClockMode::kAuto, ClockMode::kWall, ClockMode::kRecorded}[*mode];
+    }
+    if (const Node* seed = top.find("seed"))
+      pipeline_.seed = read_count(findings_, *seed, "seed", 0, UINT64_MAX).value_or(1);
+    if (const Node* drain = top.find("drain_timeout"))
+      pipeline_.drain_timeout =
+          read_duration(findings_, *drain, "drain_timeout", 0ms, 1h).value_or(10s);
+    read_engine(top.member("engine"));
+    if (const Node* streams = top.need("streams")) read_streams(*streams, top);
+    Common common;
+    if (const Node::Member* defaults = top.member("defaults")) read_defaults(*defaults, common);
+    if (const Node* stages = top.need("stages")) read_stages(*stages, top, common);
+    check_wiring(pipeline_, facts_, findings_);
+    sort_stages();
+  }
+
+  void read_api(const Node& node) {
+    const auto api = read_text(findings_, node, "api");
+    if (api && *api != "sluice/v1")
+      add(Fault::kApiVersion, node.spot, fmt::format("api is \"{}\"", printable(*api)), "sluice/v1",
+          "sluice/v1");
+  }
+
+  void read_engine(const Node::Member* member) {
+    EngineSpec& engine = pipeline_.engine;
+    engine.path = resolved_path("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
+    engine.place = place(member == nullptr ? tree_.spot : member->spot);
+    if (member == nullptr) return;
+    const Keys keys(findings_, member->value, "engine", member->spot,
+                    {"kind", "path", "url", "durability"});
+    if (const Node* kind = keys.find("kind")) {
+      if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
+        engine.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
+    }
+    const bool redis = engine.kind == EngineKind::kRedis;
+    if (const Node* path = keys.find("path")) {
+      if (const auto text = read_text(findings_, *path, "engine.path")) {
+        engine.path = resolved_path(*path);
+        if (text->empty())
+          add(Fault::kBadValue, path->spot, "engine.path is empty", "the store's folder");
+      }
+    }
+    if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
+    if (const Node* durability = keys.find("durability")) read_durability(*durability);
+    const Node::Member* idle = keys.member(redis ? "path" : "url");
+    if (idle != nullptr)
+      add(Fault::kKeyHasNoEffect, idle->spot,
+          fmt::format("engine.{} has no effect on an engine of kind {}", idle->key,
+                      redis ? "redis" : "embedded"));
+    if (redis) engine.path.clear();
+  }
+
+  void read_url(const Node& node) {
+    const auto url = read_text(findings_, node, "engine.url");
+    if (!url) return;
+    pipeline_.engine.url = *url;
+    const size_t start = url->find("://");
+    if (start == url->npos || start == 0) {
+      add(Fault::kBadValue, node.spot, "engine.url is not a url", "such as redis://127.0.0.1:6379");
+      return;
+    }
+    const std::string_view authority =
+        std::string_view(*url).substr(start + 3, url->find('/', start + 3) - start - 3);
+    const size_t at = authority.rfind('@');
+    if (at != authority.npos && authority.substr(0, at).find(':') != authority.npos &&
+        !node.from_environment)
+      add(Fault::kInlineSecret, node.spot, "engine.url holds a password", "a url without one",
+          "take the url from a variable: url: \"${REDIS_URL}\"");
+  }
+
+  void read_durability(const Node& node) {
+    EngineSpec& engine = pipeline_.engine;
+    if (node.is_text() && node.text.starts_with("group ")) {
+      Node interval = node;
+      interval.text.erase(0, std::string_view("group ").size());
+      engine.group_interval = read_duration(findings_, interval, "engine.durability group", 1ms, 1s)
+                                  .value_or(engine.group_interval);
+      return;
+    }
+    if (!node.is_text() || (node.text != "commit" && node.text != "os" && node.text != "group")) {
+      add(Fault::kBadValue, node.spot, fmt::format("engine.durability is {}", met_value(node)),
+          "commit, os, or group with a duration such as `group 5ms`",
+          node.is_text() ? suggested(node.text, {"commit", "os", "group"}) : "");
+      return;
+    }
+    engine.durability = node.text == "commit" ? Durability::kCommit
+                        : node.text == "os"   ? Durability::kOs
+                                              : Durability::kGroup;
+  }
+
+  // Streams
+  // ----------------------------------------------------------------------------------------
+
+  void read_streams(const Node& node, const Keys& top) {
+    if (!node.is_map()) {
+      add(Fault::kWrongShape, top.member("streams")->spot,
+          fmt::format("streams is {}", met_value(node)), "a map of streams by name");
+      return;
+    }
+    for (const Node::Member& member : node.members) read_stream(member);
+  }
+
+  void read_stream(const Node::Member& member) {
+    check_name(findings_, member.key, member.spot, "stream");
+    const std::string path = "streams." + member.key;
+    StreamSpec stream;
+    stream.key = member.key;
+    stream.name = member.key;
+    stream.place = place(member.spot);
+    const Keys keys(findings_, member.value, path, member.spot,
+                    {"name", "schema", "external", "unread", "keep", "trim", "lag_max", "account"});
+    if (const Node* name = keys.find("name")) {
+      if (const auto text = read_text(findings_, *name, keys.path("name"))) {
+        const bool fit = !text->empty() && text->size() <= 200 &&
+                         std::ranges::all_of(*text, [](char c) { return c > ' ' && c != 0x7F; });
+        if (fit) {
+          stream.name = *text;
+        } else {
+          add(Fault::kBadName, name->spot,
+              fmt::format("\"{}\" cannot be a stream's name", printable(*text)),
+              "1 to 200 ASCII characters without spaces");
+        }
+      }
+    }
+    if (const Node* schema = keys.find("schema")) stream.schema = read_schema(*schema, path);
+    if (const Node* flag = keys.find("external"))
+      stream.external = read_flag(findings_, *flag, keys.path("external")).value_or(false);
+    if (const Node* flag = keys.find("unread"))
+      stream.unread = read_flag(findings_, *flag, keys.path("unread")).value_or(false);
+    if (const Node* keep = keys.find("keep"))
+      stream.keep = read_count(findings_, *keep, keys.path("keep"), 0, kEntriesMax).value_or(0);
+    if (const Node* trim = keys.find("trim"))
+      stream.trim_hard = read_choice(findings_, *trim, keys.path("trim"), {"hard"}).has_value();
+    if (const Node* lag = keys.find("lag_max"))
+      stream.lag_max =
+          read_count(findings_, *lag, keys.path("lag_max"), 1, kEntriesMax).value_or(1);
+    if (const Node::Member* account = keys.member("account"))
+      read_account(*account, keys.path("account"), stream.account);
+    pipeline_.streams.push_back(std::move(stream));
+  }
+
+  std::shared_ptr<const Schema> read_schema(const Node& node, const std::string& path) {
+    const auto name = read_text(findings_, node, path + ".schema");
+    if (!name) return nullptr;
+    const bool is_path = name->find('/') != name->npos || name->ends_with(".json");
+    const std::string file =
+        is_path ? resolved_path(node)
+                : (folder_ / "schemas" / (*name + ".json")).lexically_normal().string();
+    const auto known = schemas_.find(file);
+    if (known != schemas_.end()) return known->second;
+    auto schema = Schema::load(file);
+    if (!schema) {
+      const bool missing = schema.status().code() == Code::kNotFound;
+      add(Fault::kSchemaRefused, node.spot,
+          fmt::format("schema {}: {}", printable(*name), schema.status().text()),
+          missing ? "a file " + file : "a schema as docs/pipeline-file.md describes");
+      return nullptr;
+    }
+    return schemas_[file] = *schema;
+  }
+
+  void read_account(const Node::Member& member, const std::string& path, AccountSpec& account) {
+    const Keys keys(findings_, member.value, path, member.spot,
+                    {"as", "label", "state", "reason", "since"});
+    if (const Node* as = keys.need("as")) {
+      if (const auto choice =
+              read_choice(findings_, *as, keys.path("as"), {"terminal", "milestone"}))
+        account.as = *choice == 0 ? AccountSpec::As::kTerminal : AccountSpec::As::kMilestone;
+    }
+    const auto text = [&](std::string_view key, std::string& into) {
+      if (const Node* node = keys.find(key))
+        into = read_text(findings_, *node, keys.path(key)).value_or("");
+    };
+    text("label", account.label);
+    text("state", account.state_field);
+    text("reason", account.reason_field);
+    text("since", account.since_field);
+    const bool terminal = account.as == AccountSpec::As::kTerminal;
+    if (terminal && !keys.find("label") && !keys.find("state"))
+      add(Fault::kMissingKey, member.spot,
+          fmt::format("{} names neither the state's field nor a label", path),
+          "`state: FIELD` or `label: TEXT`");
+    if (account.as == AccountSpec::As::kMilestone && !keys.find("label"))
+      add(Fault::kMissingKey, member.spot, fmt::format("key \"label\" is missing in {}", path));
+  }
+
+  // Stages
+  // -----------------------------------------------------------------------------------------
+
+  void read_defaults(const Node::Member& member, Common& common) {
+    const Keys keys(findings_, member.value, "defaults", member.spot,
+                    {"deliveries_max", "dead_letter", "claim_idle", "batch", "workers", "retry",
+                     "parked_max", "concurrency"});
+    read_common(keys, common.spec);
+    common.dead_letter = keys.find("dead_letter");
+    // Checked here as well, so that the finding stands where the name does, and once.
+    if (common.dead_letter != nullptr &&
+        !find_stream_named(*common.dead_letter, "defaults.dead_letter"))
+      defaults_dead_letter_bad_ = true;
+  }
+
+  // Keys that a stage and `defaults` share.
+  void read_common(const Keys& keys, StageSpec& spec) {
+    const auto count = [&](std::string_view key, uint64_t max, auto& into) {
+      if (const Node* node = keys.find(key)) {
+        if (const auto value = read_count(findings_, *node, keys.path(key), 1, max))
+          into = static_cast<std::remove_reference_t<decltype(into)>>(*value);
+      }
+    };
+    count("batch", kBatchMax, spec.batch);
+    count("workers", kWorkersMax, spec.workers);
+    count("deliveries_max", kDeliveriesMax, spec.deliveries_max);
+    count("parked_max", kParkedMax, spec.parked_max);
+    count("concurrency", kConcurrencyMax, spec.concurrency);
+    if (const Node* idle = keys.find("claim_idle"))
+      spec.claim_idle = read_duration(findings_, *idle, keys.path("claim_idle"), 100ms, 24h)
+                            .value_or(spec.claim_idle);
+    if (const Node::Member* retry = keys.member("retry"))
+      read_retry(*retry, keys.path("retry"), spec);
+  }
+
+  void read_retry(const Node::Member& member, const std::string& path, StageSpec& spec) {
+    const Keys keys(findings_, member.value, path, member.spot, {"min", "max"});
+    const auto read = [&](std::string_view key, milliseconds& into) {
+      if (const Node* node = keys.find(key))
+        into = read_duration(findings_, *node, keys.path(key), 1ms, 24h).value_or(into);
+    };
+    const milliseconds min_before = spec.retry_min, max_before = spec.retry_max;
+    read("min", spec.retry_min);
+    read("max", spec.retry_max);
+    if (spec.retry_min <= spec.retry_max) return;
+    add(Fault::kOutOfBounds, member.spot,
+        fmt::format("{}: min {} is above max {}", path,
+                    plugin::duration_text(microseconds(spec.retry_min).count()),
+                    plugin::duration_text(microseconds(spec.retry_max).count())),
+        "min at most max");
+    spec.retry_min = min_before;
+    spec.retry_max = max_before;
+  }
+
+  void read_stages(const Node& node, const Keys& top, const Common& common) {
+    if (!node.is_map() || node.members.empty()) {
+      add(Fault::kWrongShape, top.member("stages")->spot,
+          fmt::format("stages is {}", node.is_map() ? "empty" : met_value(node)),
+          "a map of stages by name");
+      return;
+    }
+    for (const Node::Member& member : node.members) read_stage(member, common);
+  }
+
+  void read_stage(const Node::Member& member, const Common& common) {
+    check_name(findings_, member.key, member.spot, "stage");
+    const Keys keys(
+        findings_, member.value, "stages." + member.key, member.spot,
+        {"use", "from", "group", "to", "batch", "workers", "order_by", "policy", "with",
+         "deliveries_max", "dead_letter", "claim_idle", "retry", "parked_max", "concurrency"});
+    StageSpec stage = common.spec;
+    StageFacts facts;
+    stage.name = member.key;
+    stage.group = member.key;
+    stage.place = place(member.spot);
+    if (keys.is_map()) {
+      if (const Node* use = keys.need("use")) read_use(*use, keys, stage);
+      read_inputs(keys, stage, facts);
+      read_outputs(member.spot, keys, stage, facts);
+      if (const Node* group = keys.find("group")) read_group(*group, keys, stage);
+      read_common(keys, stage);
+      if (const Node* field = keys.find("order_by"))
+        stage.order_by = read_text(findings_, *field, keys.path("order_by"));
+      read_dead_letter(member.spot, keys, common, stage, facts);
+      if (stage.kind != nullptr) {
+        read_settings(member.spot, keys, stage);
+        check_effects(keys, stage);
+      }
+      if (const Node* policy = keys.find("policy")) read_policy(*policy, keys, stage);
+    }
+    pipeline_.stages.push_back(std::move(stage));
+    facts_.push_back(std::move(facts));
+  }
+
+  void read_use(const Node& node, const Keys& keys, StageSpec& stage) {
+    const auto use = read_text(findings_, node, keys.path("use"));
+    if (!use) return;
+    const auto choice = catalog_.find(*use);
+    if (choice) {
+      stage.plugin = choice->plugin;
+      stage.kind = choice->kind;
+      return;
+    }
+    const std::string library = use->substr(0, use->find('.'));
+    for (const plugin::Refusal& refusal : catalog_.refusals()) {
+      if (std::filesystem::path(refusal.path).stem() != library) continue;
+      add(Fault::kPluginRefused, node.spot,
+          fmt::format("plugin {} cannot be used: {}", printable(library), refusal.text));
+      return;
+    }
+    add(Fault::kPluginUnknown, node.spot, choice.status().text(),
+        fmt::format("a plugin in {}, as `plugin` or `plugin.kind`", catalog_.folder()),
+        nearest_use(*use));
+  }
+
+  std::string nearest_use(std::string_view use) const {
+    std::vector<std::string> names;
+    for (const plugin::Description& plugin : catalog_.plugins()) {
+      names.push_back(plugin.name);
+      for (const plugin::Kind& kind : plugin.kinds) names.push_back(plugin.name + "." + kind.name);
+    }
+    return suggested(use, names);
+  }
+
+  void read_group(const Node& node, const Keys& keys, StageSpec& stage) {
+    const auto group = read_text(findings_, node, keys.path("group"));
+    if (!group) return;
+    if (group->empty() || group->size() > 200) {
+      add(Fault::kBadName, node.spot,
+          fmt::format("\"{}\" cannot be a group's name", printable(*group)), "1 to 200 bytes");
+      return;
+    }
+    stage.group = *group;
+  }
+
+  // Index of the stream a text names.
+  std::optional<size_t> find_stream_named(const Node& node, const std::string& path) {
+    const auto key = read_text(findings_, node, path);
+    if (!key) return std::nullopt;
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < pipeline_.streams.size(); ++i) {
+      if (pipeline_.streams[i].key == *key) return i;
+      keys.push_back(pipeline_.streams[i].key);
+    }
+    add(Fault::kUnknownStream, node.spot,
+        fmt::format("{} names stream \"{}\", which is not declared", path, printable(*key)),
+        keys.empty() ? "a key of `streams`" : "one of " + joined(keys), suggested(*key, keys));
+    return std::nullopt;
+  }
+
+  // `{ stream: results, feedback: true }`
+  static bool is_stream_form(const Node& node) {
+    return node.is_map() && node.find("stream") != nullptr &&
+           std::ranges::all_of(node.members, [](const Node::Member& member) {
+             return member.key == "stream" || member.key == "feedback";
+           });
+  }
+
+  std::optional<Target> read_target(const Node& node, const std::string& path, Spot owner) {
+    if (!node.is_map()) {
+      const auto stream = find_stream_named(node, path);
+      return stream ? std::optional(Target{*stream, false}) : std::nullopt;
+    }
+    const Keys keys(findings_, node, path, owner, {"stream", "feedback"});
+    bool feedback = false;
+    if (const Node* flag = keys.find("feedback"))
+      feedback = read_flag(findings_, *flag, keys.path("feedback")).value_or(false);
+    const Node* name = keys.need("stream");
+    if (name == nullptr) return std::nullopt;
+    const auto stream = find_stream_named(*name, keys.path("stream"));
+    return stream ? std::optional(Target{*stream, feedback}) : std::nullopt;
+  }
+
+  void read_inputs(const Keys& keys, StageSpec& stage, StageFacts& facts) {
+    const Node::Member* from = keys.member("from");
+    const plugin::Kind* kind = stage.kind;
+    if (kind != nullptr && kind->inputs.empty()) {
+      if (from != nullptr)
+        add(Fault::kWiringForm, from->spot,
+            fmt::format("{} reads no stream: {} is a source", stage.name, kind->name),
+            "no key `from`");
+      return;
+    }
+    if (from == nullptr) {
+      // Without the kind nobody knows whether it reads anything.
+      if (kind != nullptr) static_cast<void>(keys.need("from"));
+      return;
+    }
+    std::vector<std::string> wired;
+    const std::string path = keys.path("from");
+    if (!from->value.is_map() || is_stream_form(from->value)) {
+      if (!read_single_input(*from, path, stage, facts, wired)) return;
+    } else {
+      for (const Node::Member& port : from->value.members)
+        read_port_input(port, path + "." + port.key, stage, facts, wired);
+    }
+    if (kind == nullptr) return;
+    for (const plugin::Port& port : kind->inputs) {
+      const bool missing =
+          port.many ? wired.empty() : std::ranges::find(wired, port.name) == wired.end();
+      if (missing && !port.optional)
+        add(Fault::kInputUnwired, from->spot,
+            fmt::format("input {} of {} has no stream", port.many ? "*" : port.name, stage.name),
+            "", fmt::format("from: {{ {}: STREAM }}", port.many ? "NAME" : port.name));
+    }
+  }
+
+  // False: this form does not fit the kind; it was reported.
+  bool read_single_input(const Node::Member& from, const std::string& path, StageSpec& stage,
+                         StageFacts& facts, std::vector<std::string>& wired) {
+    const auto target = read_target(from.value, path, from.spot);
+    if (target) facts.reads.push_back(target->stream);
+    if (stage.kind != nullptr && stage.kind->inputs.size() != 1) {
+      add(Fault::kWiringForm, from.value.spot,
+          fmt::format("{} has several inputs: {}", stage.name, ports_text(stage.kind->inputs)),
+          "a map from ports to streams",
+          fmt::format("from: {{ {}: STREAM }}", stage.kind->inputs.front().name));
+      return false;
+    }
+    std::string port = "in";
+    if (stage.kind != nullptr && !stage.kind->inputs.front().many) {
+      port = stage.kind->inputs.front().name;
+    } else if (target) {
+      port = pipeline_.streams[target->stream].key;
+    }
+    wired.push_back(port);
+    if (target)
+      stage.inputs.push_back({port, target->stream, target->feedback, place(from.value.spot)});
+    return true;
+  }
+
+  void read_port_input(const Node::Member& port, const std::string& path, StageSpec& stage,
+                       StageFacts& facts, std::vector<std::string>& wired) {
+    wired.push_back(port.key);
+    if (stage.kind != nullptr && stage.kind->find_input(port.key) == nullptr)
+      unknown_port(port, "input", stage, stage.kind->inputs);
+    const auto target = read_target(port.value, path, port.spot);
+    if (!target) return;
+    facts.reads.push_back(target->stream);
+    stage.inputs.push_back({port.key, target->stream, target->feedback, place(port.value.spot)});
+  }
+
+  void unknown_port(const Node::Member& port, std::string_view direction, const StageSpec& stage,
+                    const std::vector<plugin::Port>& ports) {
+    add(Fault::kPortUnknown, port.spot,
+        fmt::format("{} has no {} \"{}\"", stage.name, direction, printable(port.key)),
+        ports_text(ports), suggested(port.key, port_names(ports)));
+  }
+
+  void read_outputs(Spot owner, const Keys& keys, StageSpec& stage, StageFacts& facts) {
+    const Node::Member* to = keys.member("to");
+    const plugin::Kind* kind = stage.kind;
+    if (to != nullptr && !to->value.is_map()) {
+      const std::string port =
+          kind == nullptr || kind->outputs.empty() ? "PORT" : kind->outputs.front().name;
+      add(Fault::kWiringForm, to->value.spot,
+          fmt::format("{} is {}", keys.path("to"), met_value(to->value)),
+          "a map from ports to streams",
+          fmt::format("to: {{ {}: {} }}", port,
+                      to->value.is_text() ? printable(to->value.text) : "STREAM"));
+      return;
+    }
+    std::vector<std::string> wired;
+    if (to != nullptr) {
+      for (const Node::Member& port : to->value.members) {
+        wired.push_back(port.key);
+        if (kind != nullptr && kind->find_output(port.key) == nullptr)
+          unknown_port(port, "output", stage, kind->outputs);
+        const auto stream = find_stream_named(port.value, keys.path("to") + "." + port.key);
+        if (!stream) continue;
+        facts.writes.push_back(*stream);
+        stage.outputs.push_back({port.key, *stream, false, place(port.value.spot)});
+      }
+    }
+    if (kind == nullptr) return;
+    for (const plugin::Port& port : kind->outputs) {
+      if (port.optional || port.many || std::ranges::find(wired, port.name) != wired.end())
+        continue;
+      add(Fault::kOutputUnwired, to == nullptr ? owner : to->spot,
+          fmt::format("output {} of {} has no stream", port.name, stage.name), "",
+          fmt::format("to: {{ {}: STREAM }}", port.name));
+    }
+  }
+
+  void read_dead_letter(Spot owner, const Keys& keys, const Common& common, StageSpec& stage,
+                        StageFacts& facts) {
+    const Node* own = keys.find("dead_letter");
+    if (own == nullptr && defaults_dead_letter_bad_) return;
+    const Node* node = own != nullptr ? own : common.dead_letter;
+    if (node == nullptr) {
+      add(Fault::kNoDeadLetter, owner, fmt::format("{} has no dead-letter stream", stage.name),
+          "`dead_letter` in the stage or in `defaults`");
+      return;
+    }
+    if (const auto stream = find_stream_named(*node, keys.path("dead_letter"))) {
+      stage.dead_letter = *stream;
+      facts.has_dead_letter = true;
+    }
+  }
+
+  // Keys that say nothing to this kind of stage.
+  void check_effects(const Keys& keys, const StageSpec& stage) {
+    const bool source = stage.kind->type == plugin::KindType::kSource;
+    const bool external = stage.kind->type == plugin::KindType::kExternal;
+    const auto idle = [&](std::string_view key, std::string_view why) {
+      if (const Node::Member* member = keys.member(key))
+        add(Fault::kKeyHasNoEffect, member->spot,
+            fmt::format("{} has no effect: {}", keys.path(key), why));
+    };
+    if (!external) idle("concurrency", "the stage is not external");
+    if (!source) return;
+    for (const std::string_view key : {"group", "order_by", "claim_idle", "workers", "parked_max"})
+      idle(key, "a source reads no stream");
+  }
+
+  // Settings
+  // ---------------------------------------------------------------------------------------
+
+  void read_settings(Spot owner, const Keys& keys, StageSpec& stage) {
+    const Node::Member* with = keys.member("with");
+    const std::string path = keys.path("with");
+    const std::vector<plugin::Param>& params = stage.kind->settings;
+    if (with != nullptr && !with->value.is_map() && !with->value.is_null()) {
+      add(Fault::kWrongShape, with->value.spot,
+          fmt::format("{} is {}", path, met_value(with->value)), "a map of settings");
+      return;
+    }
+    if (with != nullptr) {
+      for (const Node::Member& member : with->value.members) {
+        const auto param = std::ranges::find(params, member.key, &plugin::Param::name);
+        if (param != params.end()) {
+          read_setting(*param, member, path + "." + member.key, stage);
+        } else {
+          unknown_setting(member, stage);
+        }
+      }
+    }
+    for (const plugin::Param& param : params) {
+      if (with != nullptr && with->value.find(param.name) != nullptr) continue;
+      if (param.default_text) {
+        read_default(param, owner, stage);
+      } else {
+        add(Fault::kSettingMissing, with == nullptr ? owner : with->spot,
+            fmt::format("setting {} of {} is missing", param.name, stage.name),
+            fmt::format("a {}{}", plugin::type_name(param.type),
+                        param.doc.empty() ? "" : ": " + param.doc),
+            fmt::format("with: {{ {}: ... }}", param.name));
+      }
+    }
+  }
+
+  void unknown_setting(const Node::Member& member, const StageSpec& stage) {
+    std::vector<std::string> names;
+    for (const plugin::Param& param : stage.kind->settings) names.push_back(param.name);
+    add(Fault::kSettingUnknown, member.spot,
+        fmt::format("{} has no setting \"{}\"", stage.kind->name, printable(member.key)),
+        names.empty() ? "no settings" : "one of " + joined(names), suggested(member.key, names));
+  }
+
+  void read_default(const plugin::Param& param, Spot owner, StageSpec& stage) {
+    auto value = plugin::parse_value(param, *param.default_text);
+    if (value) {
+      if (is_path_setting(param)) resolve_setting_path(*value);
+      stage.settings[param.name] = std::move(*value);
+    } else {
+      add(Fault::kPluginRefused, owner,
+          fmt::format("default of setting {}: {}", param.name, value.status().text()));
+    }
+  }
+
+  // A text setting whose unit is "path" is a path of the file.
+  static bool is_path_setting(const plugin::Param& param) {
+    return param.type == plugin::ValueType::kText && param.unit == "path";
+  }
+  void resolve_setting_path(plugin::Value& value) const {
+    if (!value.text.empty()) value.text = resolved_path(value.text);
+  }
+
+  void read_setting(const plugin::Param& param, const Node::Member& member, const std::string& path,
+                    StageSpec& stage) {
+    const Node& node = member.value;
+    if (node.is_map()) {
+      read_secret(param, member, path, stage);
+      return;
+    }
+    if (is_secret_name(param.name) && !node.is_null() && !(node.is_text() && node.text.empty())) {
+      add(Fault::kInlineSecret, node.spot, fmt::format("{} is written in the file", path),
+          "the name of a file that holds it", fmt::format("{}: {{ file: PATH }}", param.name));
+      return;
+    }
+    if (param.type == plugin::ValueType::kText && node.is_text())
+      static_cast<void>(read_text(findings_, node, path));  // flags what others read differently
+    auto value = setting_value(param, node, path);
+    if (!value) return;
+    if (is_path_setting(param) && !node.from_environment) resolve_setting_path(*value);
+    stage.settings[param.name] = std::move(*value);
+  }
+
+  std::optional<plugin::Value> setting_value(const plugin::Param& param, const Node& node,
+                                             const std::string& path) {
+    const bool list = param.type == plugin::ValueType::kList;
+    if (list ? !node.is_list() && !(node.is_text() && node.resolved) : !node.is_text()) {
+      add(Fault::kSettingValue, node.spot, fmt::format("{} is {}", path, met_value(node)),
+          fmt::format("a {}", plugin::type_name(param.type)), list ? "write [a, b]" : "");
+      return std::nullopt;
+    }
+    Result<plugin::Value> value = Status(Code::kInvalid, "");
+    if (node.is_text()) {
+      value = plugin::parse_value(param, node.text);
+    } else {
+      std::vector<std::string> items;
+      for (const Node& item : node.items)
+        items.push_back(read_text(findings_, item, path).value_or(""));
+      value = plugin::parse_list(param, items);
+    }
+    if (value) return *value;
+    refuse_setting(node, path, value.status().text());
+    return std::nullopt;
+  }
+
+  // "expected A, got B" in two parts.
+  void refuse_setting(const Node& node, const std::string& path, std::string_view text) {
+    constexpr std::string_view kExpected = "expected ";
+    const size_t got = text.rfind(", got ");
+    if (text.starts_with(kExpected) && got != text.npos) {
+      add(Fault::kSettingValue, node.spot, fmt::format("{} is {}", path, text.substr(got + 6)),
+          std::string(text.substr(kExpected.size(), got - kExpected.size())));
+    } else {
+      add(Fault::kSettingValue, node.spot, fmt::format("{}: {}", path, text));
+    }
+  }
+
+  // `{ file: path }`: the text of that file, without the line end behind it.
+  void read_secret(const plugin::Param& param, const Node::Member& member, const std::string& path,
+                   StageSpec& stage) {
+    if (param.type != plugin::ValueType::kText) {
+      add(Fault::kSettingValue, member.value.spot, fmt::format("{} is a map", path),
+          fmt::format("a {}", plugin::type_name(param.type)));
+      return;
+    }
+    const Keys keys(findings_, member.value, path, member.spot, {"file"});
+    const Node* file = keys.need("file");
+    if (file == nullptr || !read_text(findings_, *file, keys.path("file"))) return;
+    auto text = sluice::read_file(system_disk(), resolved_path(*file), kSecretBytesMax);
+    if (!text) {
+      add(Fault::kSecretUnreadable, file->spot,
+          fmt::format("{}: {}", keys.path("file"), text.status().text()));
+      return;
+    }
+    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+    auto value = plugin::parse_value(param, *text);
+    if (value) {
+      stage.settings[param.name] = std::move(*value);
+    } else {  // without the text met: it is a secret
+      add(Fault::kSettingValue, file->spot, fmt::format("{}: the file's text does not fit", path),
+          fmt::format("a {}", plugin::type_name(param.type)));
+    }
+  }
+
+  // Policies
+  // ---------------------------------------------------------------------------------------
+
+  void read_policy(const Node& node, const Keys& keys, StageSpec& stage) {
+    const auto path = read_text(findings_, node, keys.path("policy"));
+    if (!path) return;
+    stage.policy_path = resolved_path(node);
+    if (stage.kind == nullptr) return;
+    if (stage.kind->hooks.empty()) {
+      add(Fault::kPolicyUnused, node.spot,
+          fmt::format("{} has no hooks, so {} says nothing to it", stage.kind->name,
+                      printable(*path)));
+      return;
+    }
+    const auto script =
+        policy::Script::load(stage.policy_path, stage.kind->hooks, policy::Limits{}, system_disk());
+    if (script) return;
+    const Status why = script.status();
+    const bool unreadable = why.code() == Code::kNotFound || why.code() == Code::kIo;
+    add(unreadable ? Fault::kPolicyUnreadable : Fault::kPolicyRefused, node.spot, why.text(),
+        unreadable ? "a file " + stage.policy_path : "");
+  }
+
+  // ------------------------------------------------------------------------------------------------
+
+  void sort_stages() {
+    std::vector<StageSpec> sorted;
+    for (const size_t i : topological_order(pipeline_, findings_))
+      sorted.push_back(std::move(pipeline_.stages[i]));
+    pipeline_.stages = std::move(sorted);
+  }
+
+  const plugin::Catalog& catalog_;
+  const LoadOptions& options_;
+  Findings findings_;
+  Pipeline pipeline_;
+  std::vector<StageFacts> facts_;  // of pipeline_.stages, in the file's order
+  Node tree_;
+  std::filesystem::path folder_;                                  // of the file
+  std::filesystem::path base_;                                    // paths in the file start here
+  std::map<std::string, std::shared_ptr<const Schema>> schemas_;  // by path
+  bool defaults_dead_letter_bad_ = false;
+};
+
+}  // namespace
+
+const StreamSpec* Pipeline::find_stream(std::string_view key) const {
+  const auto found = std::ranges::find(streams, key, &StreamSpec::key);
+  return found == streams.end() ? nullptr : &*found;
+}
+
+const StageSpec* Pipeline::find_stage(std::string_view stage) const {
+  const auto found = std::ranges::find(stages, stage, &StageSpec::name);
+  return found == stages.end() ? nullptr : &*found;
+}
+
+Loaded load_pipeline(const std::string& path, const plugin::Catalog& catalog,
+                     const LoadOptions& options) {
+  return Loader(path, catalog, options).run();
+}
+
+}  // namespace sluice::graph

@@ -1,0 +1,303 @@
+#include "graph/wiring.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "graph/values.h"
+
+namespace sluice::graph {
+namespace {
+
+// A stage at one of its wires.
+struct End {
+  size_t stage;
+  const Wire* wire;
+};
+
+struct StreamEnds {
+  std::vector<End> writers;
+  std::vector<End> readers;
+};
+
+std::vector<StreamEnds> ends_of(const Pipeline& pipeline) {
+  std::vector<StreamEnds> ends(pipeline.streams.size());
+  for (size_t i = 0; i < pipeline.stages.size(); ++i) {
+    for (const Wire& wire : pipeline.stages[i].outputs)
+      ends[wire.stream].writers.push_back({i, &wire});
+    for (const Wire& wire : pipeline.stages[i].inputs)
+      ends[wire.stream].readers.push_back({i, &wire});
+  }
+  return ends;
+}
+
+void add(Findings& findings, Fault fault, const Place& place, std::string text,
+         std::string expected = {}, std::string suggestion = {}) {
+  findings.add(fault, place.line, place.column, std::move(text), std::move(expected),
+               std::move(suggestion));
+}
+
+void check_stream_names(const Pipeline& pipeline, Findings& findings) {
+  std::map<std::string_view, const StreamSpec*> first;
+  for (const StreamSpec& stream : pipeline.streams) {
+    const auto [known, fresh] = first.emplace(stream.name, &stream);
+    if (fresh) continue;
+    add(findings, Fault::kSharedStreamName, stream.place,
+        fmt::format("streams {} and {} are both named {}", known->second->key, stream.key,
+                    stream.name),
+        "one name each");
+  }
+}
+
+// Every stream is written by somebody and read by somebody, or says that it is not.
+void check_ends(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
+                Findings& findings) {
+  struct Uses {
+    bool written = false, read = false, dead_letter = false;
+  };
+  std::vector<Uses> uses(pipeline.streams.size());
+  for (size_t i = 0; i < facts.size(); ++i) {
+    for (const size_t stream : facts[i].writes) uses[stream].written = true;
+    for (const size_t stream : facts[i].reads) uses[stream].read = true;
+    if (facts[i].has_dead_letter) uses[pipeline.stages[i].dead_letter].dead_letter = true;
+  }
+  for (size_t i = 0; i < uses.size(); ++i) {
+    const StreamSpec& stream = pipeline.streams[i];
+    const Uses& use = uses[i];
+    if (!use.written && !use.dead_letter && !stream.external)
+      add(findings, Fault::kNoProducer, stream.place,
+          fmt::format("no stage writes stream {}", stream.key), "",
+          "wire an output to it, or write `external: true`");
+    if (!use.read && !use.dead_letter && !stream.unread &&
+        stream.account.as != AccountSpec::As::kTerminal)
+      add(findings, Fault::kNoReader, stream.place,
+          fmt::format("no stage reads stream {}", stream.key), "",
+          "wire an input to it, or write `unread: true`");
+    if (use.read && stream.unread)
+      add(findings, Fault::kUnreadButRead, stream.place,
+          fmt::format("stream {} is declared unread and is read", stream.key), "",
+          "remove `unread: true`");
+  }
+}
+
+void check_groups(const Pipeline& pipeline, const std::vector<StreamEnds>& ends,
+                  Findings& findings) {
+  for (size_t i = 0; i < ends.size(); ++i) {
+    std::map<std::string_view, size_t> first;  // group: stage
+    for (const End& reader : ends[i].readers) {
+      const StageSpec& stage = pipeline.stages[reader.stage];
+      const auto [known, fresh] = first.emplace(stage.group, reader.stage);
+      if (fresh) continue;
+      add(findings, Fault::kDuplicateGroup, reader.wire->place,
+          fmt::format("{} reads {} with group {}, as {} does: each would see a part of the entries",
+                      stage.name, pipeline.streams[i].key, stage.group,
+                      pipeline.stages[known->second].name),
+          "a group of its own for each reader of a stream",
+          stage.name == stage.group ? "" : stage.name);
+    }
+  }
+}
+
+bool holds(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+const plugin::Port* output_port(const StageSpec& stage, const Wire& wire) {
+  return stage.kind == nullptr ? nullptr : stage.kind->find_output(wire.port);
+}
+
+// A producer that names its fields must write what the stream's schema requires.
+void check_required_written(const Pipeline& pipeline, const StreamSpec& stream,
+                            const StreamEnds& ends, Findings& findings) {
+  if (stream.schema == nullptr) return;
+  for (const End& writer : ends.writers) {
+    const StageSpec& stage = pipeline.stages[writer.stage];
+    const plugin::Port* port = output_port(stage, *writer.wire);
+    if (port == nullptr || port->fields.empty()) continue;
+    std::vector<std::string> missing;
+    if (stream.schema->reads_fields()) {
+      for (const std::string& name : stream.schema->required())
+        if (!holds(port->fields, name)) missing.push_back(name);
+    } else if (!holds(port->fields, "payload") && !holds(port->fields, "data")) {
+      missing.emplace_back("payload");
+    }
+    if (!missing.empty())
+      add(findings, Fault::kRequiredNotWritten, writer.wire->place,
+          fmt::format("{} writes {} without {}, which schema {} requires", stage.name, stream.key,
+                      joined(missing), stream.schema->name()));
+  }
+}
+
+// A reader that names the fields it needs must find them, when all producers name theirs.
+void check_needed_written(const Pipeline& pipeline, const StreamSpec& stream,
+                          const StreamEnds& ends, Findings& findings) {
+  if (stream.external || ends.writers.empty()) return;
+  std::set<std::string, std::less<>> written;
+  for (const End& writer : ends.writers) {
+    const plugin::Port* port = output_port(pipeline.stages[writer.stage], *writer.wire);
+    if (port == nullptr || port->fields.empty()) return;
+    written.insert(port->fields.begin(), port->fields.end());
+  }
+  for (const End& reader : ends.readers) {
+    const StageSpec& stage = pipeline.stages[reader.stage];
+    const plugin::Port* port =
+        stage.kind == nullptr ? nullptr : stage.kind->find_input(reader.wire->port);
+    if (port == nullptr) continue;
+    std::vector<std::string> missing;
+    for (const std::string& name : port->fields)
+      if (!written.contains(name)) missing.push_back(name);
+    if (!missing.empty())
+      add(findings, Fault::kNeededNotWritten, reader.wire->place,
+          fmt::format("{} needs {} in {}, which no stage writes", stage.name, joined(missing),
+                      stream.key));
+  }
+}
+
+void check_dead_letters(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
+                        Findings& findings) {
+  for (size_t i = 0; i < facts.size(); ++i) {
+    if (!facts[i].has_dead_letter) continue;
+    const StageSpec& stage = pipeline.stages[i];
+    for (const Wire& wire : stage.inputs) {
+      if (wire.stream == stage.dead_letter)
+        add(findings, Fault::kOwnDeadLetter, wire.place,
+            fmt::format("{} reads {}, where its own dead letters go", stage.name,
+                        pipeline.streams[wire.stream].key),
+            "another stream in `dead_letter`");
+    }
+  }
+}
+
+// Stages and streams as one graph: stage i is node i, stream j is node stages + j.
+class Loops {
+ public:
+  explicit Loops(const Pipeline& pipeline)
+      : pipeline_(pipeline), next_(pipeline.stages.size() + pipeline.streams.size()) {
+    const size_t stages = pipeline.stages.size();
+    for (size_t i = 0; i < stages; ++i) {
+      for (const Wire& wire : pipeline.stages[i].outputs) next_[i].push_back(stages + wire.stream);
+      for (const Wire& wire : pipeline.stages[i].inputs)
+        if (!wire.feedback) next_[stages + wire.stream].push_back(i);
+    }
+  }
+
+  // Nodes fed by all before them, stages of the lowest index first; what is left lies on loops or
+  // behind them.
+  std::vector<size_t> order() const {
+    std::vector<size_t> feeders(next_.size());
+    for (const auto& targets : next_)
+      for (const size_t target : targets) ++feeders[target];
+    // Streams first, so that all stages they free compete by index.
+    const size_t stages = pipeline_.stages.size();
+    const auto rank = [&](size_t node) { return node < stages ? node + next_.size() : node; };
+    std::set<std::pair<size_t, size_t>> ready;
+    for (size_t node = 0; node < next_.size(); ++node)
+      if (feeders[node] == 0) ready.emplace(rank(node), node);
+    std::vector<size_t> order;
+    while (!ready.empty()) {
+      const size_t node = ready.begin()->second;
+      ready.erase(ready.begin());
+      order.push_back(node);
+      for (const size_t target : next_[node])
+        if (--feeders[target] == 0) ready.emplace(rank(target), target);
+    }
+    return order;
+  }
+
+  // One loop through nodes of `left`, as stage, stream, stage, ..., starting at its stage of the
+  // lowest index; nodes that lead nowhere are taken out of `left`. Empty when there is none.
+  std::vector<size_t> loop(std::set<size_t>& left) const {
+    std::vector<size_t> walk;
+    std::map<size_t, size_t> seen;  // node: where in `walk`
+    while (!left.empty()) {
+      if (walk.empty()) {
+        seen[*left.begin()] = 0;
+        walk.push_back(*left.begin());
+      }
+      const size_t next = step(walk.back(), left);
+      if (next == kNone) {
+        left.erase(walk.back());
+        seen.erase(walk.back());
+        walk.pop_back();
+      } else if (const auto known = seen.find(next); known != seen.end()) {
+        walk.erase(walk.begin(), walk.begin() + static_cast<ptrdiff_t>(known->second));
+        std::ranges::rotate(walk, std::ranges::min_element(walk));
+        return walk;
+      } else {
+        seen[next] = walk.size();
+        walk.push_back(next);
+      }
+    }
+    return {};
+  }
+
+ private:
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+
+  size_t step(size_t node, const std::set<size_t>& left) const {
+    for (const size_t target : next_[node])
+      if (left.contains(target)) return target;
+    return kNone;
+  }
+
+  const Pipeline& pipeline_;
+  std::vector<std::vector<size_t>> next_;
+};
+
+void report_loop(const Pipeline& pipeline, const std::vector<size_t>& loop, Findings& findings) {
+  const size_t stages = pipeline.stages.size();
+  const auto name = [&](size_t node) -> const std::string& {
+    return node < stages ? pipeline.stages[node].name : pipeline.streams[node - stages].key;
+  };
+  std::string text = "cycle: ";
+  for (const size_t node : loop) text += name(node) + " -> ";
+  text += name(loop.front());
+  // The wire that closes it: from the last stream into the first stage.
+  const StageSpec& first = pipeline.stages[loop.front()];
+  const size_t stream = loop.back() - stages;
+  const auto wire = std::ranges::find_if(
+      first.inputs, [&](const Wire& w) { return w.stream == stream && !w.feedback; });
+  add(findings, Fault::kCycle, wire->place, text, "streams that only lead onwards",
+      fmt::format("if the loop is wanted: {{ stream: {}, feedback: true }}",
+                  pipeline.streams[stream].key));
+}
+
+}  // namespace
+
+void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
+                  Findings& findings) {
+  const std::vector<StreamEnds> ends = ends_of(pipeline);
+  check_stream_names(pipeline, findings);
+  check_ends(pipeline, facts, findings);
+  check_groups(pipeline, ends, findings);
+  check_dead_letters(pipeline, facts, findings);
+  for (size_t i = 0; i < ends.size(); ++i) {
+    check_required_written(pipeline, pipeline.streams[i], ends[i], findings);
+    check_needed_written(pipeline, pipeline.streams[i], ends[i], findings);
+  }
+}
+
+std::vector<size_t> topological_order(const Pipeline& pipeline, Findings& findings) {
+  const Loops graph(pipeline);
+  const size_t stages = pipeline.stages.size();
+  std::vector<size_t> order = graph.order();
+  std::set<size_t> left;
+  for (size_t node = 0; node < stages + pipeline.streams.size(); ++node) left.insert(node);
+  for (const size_t node : order) left.erase(node);
+  std::erase_if(order, [&](size_t node) { return node >= stages; });
+  for (const size_t node : left)
+    if (node < stages) order.push_back(node);
+  // A file of thousands of loops need not hear of each.
+  constexpr int kLoopsReportedMax = 20;
+  for (int i = 0; i < kLoopsReportedMax; ++i) {
+    const std::vector<size_t> loop = graph.loop(left);
+    if (loop.empty()) break;
+    report_loop(pipeline, loop, findings);
+    for (const size_t node : loop) left.erase(node);
+  }
+  return order;
+}
+
+}  // namespace sluice::graph

@@ -1,0 +1,90 @@
+#include "graph/findings.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "host/graph/pipeline_fixture.h"
+
+namespace sluice::graph {
+namespace {
+
+TEST(FaultTable, CodesAscendAndTitlesAreLines) {
+  int before = 0;
+  for (const FaultInfo& info : fault_table()) {
+    EXPECT_GT(static_cast<int>(info.fault), before);
+    before = static_cast<int>(info.fault);
+    EXPECT_FALSE(info.title.empty());
+    EXPECT_EQ(info.title.find('\n'), std::string_view::npos);
+  }
+}
+
+TEST(FaultTable, DocsListEveryCodeWithItsTitle) {
+  std::ifstream file(std::string(SLUICE_SOURCE_DIR) + "/docs/findings.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  std::set<std::string> lines;
+  for (std::string line; std::getline(text, line);) lines.insert(line);
+  for (const FaultInfo& info : fault_table()) {
+    const std::string line = "| " + fault_code(info.fault) + " | " +
+                             (info.severity == Severity::kError ? "error" : "warning") + " | " +
+                             std::string(info.title) + " |";
+    EXPECT_TRUE(lines.contains(line)) << line;
+  }
+}
+
+TEST(Findings, AreTakenInOrderOfPlace) {
+  Findings findings("a.yaml");
+  findings.add(Fault::kUnknownKey, 3, 1, "c");
+  findings.add(Fault::kAmbiguousPlain, 1, 9, "b");
+  findings.add(Fault::kAmbiguousPlain, 1, 2, "a");
+  EXPECT_TRUE(findings.has_errors());
+  const auto taken = findings.take();
+  ASSERT_EQ(taken.size(), 3u);
+  EXPECT_EQ(taken[0].text, "a");
+  EXPECT_EQ(taken[1].text, "b");
+  EXPECT_EQ(taken[2].text, "c");
+  EXPECT_EQ(taken[2].place.file, "a.yaml");
+}
+
+class FindingText : public PipelineFiles {
+ protected:
+  Finding at(int line, int column) const {
+    return {"S0101", Severity::kError, {path(), line, column}, "unknown key", "", ""};
+  }
+};
+
+TEST_F(FindingText, UnderlinesThePlaceAndGivesTheWayOut) {
+  write("pipelines/test.yaml", "a: 1\n  polcy: lua/x.lua\n");
+  Finding finding = at(2, 3);
+  finding.expected = "one of policy";
+  finding.suggestion = "policy";
+  EXPECT_EQ(finding_text(finding), path() +
+                                       ":2:3: error S0101: unknown key\n"
+                                       "     2 |   polcy: lua/x.lua\n"
+                                       "       |   ^~~~~\n"
+                                       "  expected one of policy\n"
+                                       "  did you mean policy?\n");
+  finding.suggestion = "write another key";
+  EXPECT_NE(finding_text(finding).find("  fix: write another key\n"), std::string::npos);
+}
+
+TEST_F(FindingText, CountsCharactersNotBytes) {
+  write("pipelines/test.yaml", "\xC3\xA4: \"b c\" \n");
+  EXPECT_NE(finding_text(at(1, 5)).find("\n       |    ^~~~~\n"), std::string::npos);
+}
+
+TEST_F(FindingText, PlaceThatIsNotThereHasNoSourceLine) {
+  write("pipelines/test.yaml", "a: 1\n");
+  EXPECT_EQ(finding_text(at(9, 9)).find('|'), std::string::npos);
+  EXPECT_NE(finding_text(at(1, 99)).find('^'), std::string::npos);
+  Finding lost = at(1, 1);
+  lost.place.file = folder_ + "/none.yaml";
+  EXPECT_EQ(finding_text(lost), lost.place.file + ":1:1: error S0101: unknown key\n");
+}
+
+}  // namespace
+}  // namespace sluice::graph
