@@ -1,0 +1,34 @@
+// A pipeline file opened by a command, with the plugins it names.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/common.h"
+#include "graph/pipeline.h"
+#include "plugin/catalog.h"
+
+namespace sluice::cli {
+
+// The catalog outlives the pipeline, which points into it.
+struct PipelineFile {
+  plugin::Catalog catalog;
+  graph::Pipeline pipeline;
+};
+
+// Loads and checks `path`. On refusal every finding is said on `err` and the result is null; the
+// command then ends with kInvalidInput. Warnings are for `check` to say.
+std::unique_ptr<PipelineFile> open_pipeline(Common& common, const std::string& path);
+
+// The stream of the pipeline with that key or that name in the engine; null when there is none.
+const graph::StreamSpec* find_stream(const graph::Pipeline& pipeline, std::string_view name);
+
+// Names in the engine of the streams that stages send dead letters to, each once.
+std::vector<std::string> dead_letter_streams(const graph::Pipeline& pipeline);
+
+// Findings as text for people, or as one JSON list.
+std::string findings_text(const std::vector<graph::Finding>& findings);
+std::string findings_json(const std::vector<graph::Finding>& findings);
+
+}  // namespace sluice::cli
