@@ -27,7 +27,7 @@ enum class Format { kHuman, kJson };
 struct Common {
   Format format = Format::kHuman;
   std::string plugins_folder;
-  std::string log_level;  // empty: info for `run`, warning for the rest
+  std::string log_level;  // empty: info for a service, warning for the rest
   std::string log_format = "text";
 
   std::ostream& out;       // what was asked for

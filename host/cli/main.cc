@@ -65,13 +65,21 @@ Common system_common() {
   return common;
 }
 
-void configure_log(const Common& common, bool is_run) {
+// A service tells what it does; over a file the account at the end says it, and lines in between
+// would tear the progress bar.
+bool is_service(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return !chosen.empty() && chosen.front()->get_name() == "run" &&
+         chosen.front()->count("--input") == 0;
+}
+
+void configure_log(const Common& common, bool service) {
   static const std::map<std::string, log::Level> kLevels{{"debug", log::Level::kDebug},
                                                          {"info", log::Level::kInfo},
                                                          {"warning", log::Level::kWarning},
                                                          {"error", log::Level::kError}};
   const auto level = kLevels.find(common.log_level);
-  const log::Level usual = is_run ? log::Level::kInfo : log::Level::kWarning;
+  const log::Level usual = service ? log::Level::kInfo : log::Level::kWarning;
   log::configure(level == kLevels.end() ? usual : level->second,
                  common.log_format == "json" ? log::Format::kJson : log::Format::kText);
 }
@@ -138,8 +146,7 @@ int main_of(int argc, char** argv) {
     return app.exit(error, std::cout, std::cerr) == 0 ? kFine : kUsage;
   }
   if (common.plugins_folder.empty()) common.plugins_folder = default_plugins_folder();
-  configure_log(
-      common, !app.get_subcommands().empty() && app.get_subcommands().front()->get_name() == "run");
+  configure_log(common, is_service(app));
   const int exit = common.action();
   common.out.flush();
   if (!common.out) return fail(common, kIoFailure, Status(Code::kIo, "cannot write the output"));
