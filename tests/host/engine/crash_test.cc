@@ -213,7 +213,7 @@ TEST_F(Crash, AFlippedBitInFrontOfValidRecordsIsRefusedAndRepairCutsThere) {
       continue;
     }
     ASSERT_EQ(store.status().code(), Code::kCorrupt) << "byte " << at;
-    const std::string& text = store.status().text();
+    const std::string text = store.status().text();
     ASSERT_NE(text.find("segment-0000000001.log"), std::string::npos) << text;
     ASSERT_NE(text.find("offset " + std::to_string(bad_record)), std::string::npos) << text;
     ASSERT_NE(text.find("sluice store repair"), std::string::npos) << text;
