@@ -106,6 +106,20 @@ int64_t CounterTable::count_for(std::string_view name, const stream::Window& win
   return total;
 }
 
+int64_t CounterTable::room_at(std::string_view name, const stream::Window& window,
+                              int64_t excess) const {
+  const auto it = counters_.find(name);
+  const int64_t length = window.length.count();
+  if (it == counters_.end() || length <= 0 || it->second.window.kind != window.kind) return 0;
+  if (window.kind == stream::WindowKind::kFixed)
+    return excess <= it->second.total ? it->second.started_ms + length : 0;
+  for (const Counter::Reservation& made : it->second.reservations) {
+    excess -= made.amount;
+    if (excess <= 0) return made.made_ms + length;
+  }
+  return 0;
+}
+
 void CounterTable::reserve(std::string_view name, int64_t amount, const stream::Window& window,
                            int64_t now_ms) {
   auto it = counters_.find(name);

@@ -125,6 +125,7 @@ struct UnitOutcome {
   size_t failed_condition = 0;
   std::optional<KeyValue> met_value;  // claim, unchanged: what is there; take: nothing
   int64_t met_count = 0;              // reserve: the counter as it is
+  WallTime met_until{};               // reserve: when its window makes room; the epoch: never
 
   std::vector<EntryId> emitted;  // kApplied: one id for each kEmit effect, in order
 };
@@ -197,8 +198,7 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // --- Streams and groups
-  // --------------------------------------------------------------------------
+  // --- Streams and groups ---
 
   // Opens or creates a stream. Options are not stored: the pipeline file is the truth, each start.
   virtual Result<StreamId> open_stream(std::string_view name, const StreamOptions& options) = 0;
@@ -209,8 +209,7 @@ class Store {
   // Opens or creates a group. `start` counts only at creation.
   virtual Result<GroupId> open_group(StreamId stream, std::string_view name, GroupStart start) = 0;
 
-  // --- Reading as a group
-  // --------------------------------------------------------------------------
+  // --- Reading as a group ---
 
   // Delivers entries the group has not seen, oldest first, and makes them pending for the consumer.
   //
@@ -227,8 +226,7 @@ class Store {
   virtual Result<std::vector<Delivery>> claim(const ReadRequest& request, milliseconds idle_min,
                                               EntryId after) = 0;
 
-  // --- Units of work
-  // -------------------------------------------------------------------------------
+  // --- Units of work ---
 
   // Applies `units` in order in one durable step, each whole or not at all; a later unit sees what
   // an earlier one did. Optionally reads on for a group in the same step.
@@ -243,8 +241,7 @@ class Store {
   virtual CommitSeq durable() const = 0;
   virtual CommitSeq last_commit() const = 0;
 
-  // --- Keys
-  // ----------------------------------------------------------------------------------------
+  // --- Keys ---
 
   // Expired keys are absent.
   virtual Result<std::optional<KeyValue>> get(std::string_view key) const = 0;
@@ -258,8 +255,7 @@ class Store {
       std::string_view prefix,
       const std::function<bool(std::string_view key, const KeyValue&)>& visit) const = 0;
 
-  // --- Being told
-  // ----------------------------------------------------------------------------------
+  // --- Being told ---
 
   // At most one listener, set before the first commit and cleared (nullptr) before it dies.
   // [control]
@@ -270,8 +266,7 @@ class Store {
   virtual void watch(std::string_view key) = 0;
   virtual void unwatch(std::string_view key) = 0;
 
-  // --- Looking in
-  // ----------------------------------------------------------------------------------
+  // --- Looking in ---
 
   // Up to `count_max` entries with id > `after`, oldest first. Does not touch groups.
   virtual Result<std::vector<Entry>> range(StreamId stream, EntryId after,

@@ -13,7 +13,6 @@ using trade::JsonObject;
 
 constexpr std::string_view kGlobalRate = "quantum:exec:rate:global";
 constexpr Duration kProcessedTtl = std::chrono::hours(24);
-constexpr Duration kRateStep = std::chrono::seconds(1);  // between two looks at a full window
 
 std::string symbol_rate(std::string_view symbol) {
   return "quantum:exec:rate:symbol:" + std::string(symbol);
@@ -256,8 +255,10 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
     return end("EXPIRED", "stale_intent");
   }
   if (failure) {  // a rate window is full
-    if (now + kRateStep >= valid_until) return end("EXPIRED", "rate_limited");
-    return wait({}, now + kRateStep);
+    // To the moment there is room, so that a restart in between changes nothing.
+    if (failure->met_until <= now || failure->met_until >= valid_until)
+      return end("EXPIRED", "rate_limited");
+    return wait({}, failure->met_until);
   }
   reserve_rates(*order, unit);
   return sluice::act(order->client_order_id, request_of(*order, age_max, unit.policy_version()));

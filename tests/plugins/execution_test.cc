@@ -391,16 +391,18 @@ TEST_F(ExecutionGuards, SameOrderAgainIsAckedWithoutSecondRecord) {
   EXPECT_EQ(position().text(), "0.002");
 }
 
-TEST_F(ExecutionRates, FullWindowWaitsInStepsUntilItOpens) {
+TEST_F(ExecutionRates, FullWindowWaitsUntilItOpens) {
+  const int64_t opens_us = store_.now_us + 30'000'000;
   host_->deliver(order());
   Record second = order_with("client_order_id", "sl1-second");
-  for (int step = 0; step < 30; ++step) {
-    const Ran ran = host_->deliver(second);
-    ASSERT_EQ(ran.verdict, SLUICE_WAIT) << step;
-    ASSERT_EQ(ran.wait_until_us, store_.now_us + 1'000'000);
-    ASSERT_TRUE(ran.wait_keys.empty());
-    store_.now_us = ran.wait_until_us;
-  }
+  store_.advance(7s);
+  const Ran ran = host_->deliver(second);
+  ASSERT_EQ(ran.verdict, SLUICE_WAIT);
+  EXPECT_EQ(ran.wait_until_us, opens_us);
+  EXPECT_TRUE(ran.wait_keys.empty());
+  store_.now_us = opens_us - 1;
+  EXPECT_EQ(host_->deliver(second).wait_until_us, opens_us);
+  store_.now_us = opens_us;
   EXPECT_EQ(host_->deliver(second).verdict, SLUICE_ACT);
 }
 
@@ -415,13 +417,12 @@ TEST_F(ExecutionRates, OtherSymbolsShareTheGlobalWindowOnly) {
     entry.set("client_order_id", "sl1-" + std::to_string(i));
     EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACT);
   }
-  const Record sixth = order();
-  EXPECT_EQ(host_->deliver(sixth).verdict, SLUICE_WAIT);
-  store_.advance(30s);
-  EXPECT_EQ(host_->deliver(sixth).verdict, SLUICE_WAIT);
-  store_.advance(29s);
-  const Ran last = host_->deliver(sixth);
-  EXPECT_EQ(last.verdict, SLUICE_ACK);
+  Record sixth = order();
+  sixth.set("permit_valid_until_us", std::to_string(store_.now_us + 60'000'001));
+  EXPECT_EQ(host_->deliver(sixth).wait_until_us, store_.now_us + 60'000'000);
+  // The window opens as the permit ends: there is nothing to wait for.
+  sixth.set("permit_valid_until_us", std::to_string(store_.now_us + 60'000'000));
+  EXPECT_EQ(host_->deliver(sixth).verdict, SLUICE_ACK);
   expect_end(only_result(), "EXPIRED", "rate_limited");
 }
 

@@ -510,6 +510,7 @@ TEST_P(StoreConformance, ReserveKeepsTheLimit) {
   const auto full = apply({reserve("n", 1, 5)});
   EXPECT_EQ(full.state, UnitState::kConditionFailed);
   EXPECT_EQ(full.met_count, 5);
+  EXPECT_EQ(full.met_until, WallTime{});  // without a window there is never room by itself
   EXPECT_EQ(count_of("n"), 5);
   EXPECT_EQ(apply({reserve("other", -1, 5)}).state, UnitState::kConditionFailed);
   EXPECT_EQ(apply({reserve("big", INT64_MAX, INT64_MAX)}).state, UnitState::kApplied);
@@ -528,7 +529,9 @@ TEST_P(StoreConformance, AFixedWindowEndsItsLengthAfterTheFirstReservation) {
   apply({reserve("n", 1, 2, window)});
   backend_->advance(900ms);
   apply({reserve("n", 1, 2, window)});
-  EXPECT_EQ(apply({reserve("n", 1, 2, window)}).state, UnitState::kConditionFailed);
+  const auto full = apply({reserve("n", 1, 2, window)});
+  EXPECT_EQ(full.state, UnitState::kConditionFailed);
+  EXPECT_EQ(full.met_until, from_ms(to_ms(backend_->now()) + 100));
   backend_->advance(99ms);
   EXPECT_EQ(count_of("n"), 2);
   backend_->advance(1ms);
@@ -543,7 +546,9 @@ TEST_P(StoreConformance, ASlidingWindowForgetsEachReservationByItself) {
   apply({reserve("n", 1, 2, window)});
   backend_->advance(100ms);
   EXPECT_EQ(count_of("n"), 1);
-  EXPECT_EQ(apply({reserve("n", 2, 2, window)}).state, UnitState::kConditionFailed);
+  const auto full = apply({reserve("n", 2, 2, window)});
+  EXPECT_EQ(full.state, UnitState::kConditionFailed);
+  EXPECT_EQ(full.met_until, from_ms(to_ms(backend_->now()) + 900));
   EXPECT_EQ(apply({reserve("n", 1, 2, window)}).state, UnitState::kApplied);
   backend_->advance(900ms);
   EXPECT_EQ(count_of("n"), 1);

@@ -151,6 +151,7 @@ typedef struct sluice_failure {
   sluice_text key;
   sluice_text met_text; /* that value, when it is text */
   int64_t met_count;    /* reserve: the counter as it is */
+  int64_t met_until_us; /* reserve: when its window makes room; 0: never */
 } sluice_failure;
 
 enum { SLUICE_LOG_DEBUG = 0, SLUICE_LOG_INFO = 1, SLUICE_LOG_WARNING = 2, SLUICE_LOG_ERROR = 3 };

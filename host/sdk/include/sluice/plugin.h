@@ -312,7 +312,8 @@ struct Failure {
   std::string_view key;
   bool met_present;           // claim, unchanged
   std::string_view met_text;  // claim: what the earlier claimer wrote
-  int64_t met_count;          // reserve
+  int64_t met_count;          // reserve: the counter as it is
+  Time met_until;             // reserve: when its window makes room; the epoch: never
 };
 
 // Conditions and effects of one entry, and what a stage may ask.
@@ -365,7 +366,8 @@ class Unit {
     sluice_failure raw{};
     if (raw_->host->failure(raw_->call, &raw) == 0) return std::nullopt;
     return Failure{static_cast<Failure::Condition>(raw.condition), detail::view(raw.key),
-                   raw.met_present != 0, detail::view(raw.met_text), raw.met_count};
+                   raw.met_present != 0, detail::view(raw.met_text), raw.met_count,
+                   detail::time_from(raw.met_until_us)};
   }
 
   // Effects ---------------------------------------------------------------------------------------

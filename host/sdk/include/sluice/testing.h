@@ -60,6 +60,7 @@ struct Failed {
   bool met_present = false;
   std::string met_text;
   int64_t met_count = 0;
+  int64_t met_until_us = 0;
 };
 
 // How an entry is delivered. Times in microseconds since the epoch.
@@ -253,7 +254,13 @@ class FakeStore {
     }
     const int64_t count = counter(condition.key);
     failed.met_count = count;
-    if (condition.amount < 0 || count > condition.limit - condition.amount) return failed;
+    if (condition.amount < 0 || count > condition.limit - condition.amount) {
+      // The oldest share goes first; with amounts of one that is when there is room.
+      const Counter& full = counters_[condition.key];
+      if (condition.amount <= condition.limit && !full.shares.empty())
+        failed.met_until_us = full.shares.front().at_us + condition.window_us;
+      return failed;
+    }
     Counter& entry = counters_[condition.key];
     entry.kind = condition.window_kind;
     entry.window_us = condition.window_us;
@@ -801,8 +808,9 @@ class FakeHostBase {
     host.failure = [](void* call, sluice_failure* out) -> int32_t {
       const Failed* failed = at(call).failure;
       if (failed == nullptr) return 0;
-      *out = {failed->kind, failed->met_present ? 1u : 0u, text_of(failed->key),
-              text_of(failed->met_text), failed->met_count};
+      *out = {failed->kind,         failed->met_present ? 1u : 0u,
+              text_of(failed->key), text_of(failed->met_text),
+              failed->met_count,    failed->met_until_us};
       return 1;
     };
     host.emit = &emit;

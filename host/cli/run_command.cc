@@ -1,0 +1,271 @@
+#include "cli/run_command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <memory>
+
+#include "base/iso_time.h"
+#include "base/log.h"
+#include "cli/account.h"
+#include "cli/human.h"
+#include "cli/pipeline_file.h"
+#include "engine/embedded_store.h"
+#include "graph/pipeline.h"
+#include "runtime/runtime.h"
+
+namespace sluice::cli {
+
+namespace {
+
+// Set by the first SIGTERM or SIGINT; the second ends the process on the spot. What is in the store
+// is whole in both cases.
+std::atomic<int> g_signals{0};
+
+extern "C" void on_signal(int) {
+  if (g_signals.fetch_add(1) > 0) _exit(128 + SIGTERM);
+}
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+struct RunRequest {
+  std::string file;
+  std::vector<std::string> inputs;  // PATH or STREAM=PATH
+  std::string clock;                // empty: as the file says
+};
+
+// One line that is rewritten: how far the input is read, what came out.
+class ProgressBar {
+ public:
+  ProgressBar(std::ostream& out, bool enabled) : out_(out), enabled_(enabled) {}
+
+  void draw(const runtime::Runtime& runtime, const Account& account, WallTime now, bool recorded) {
+    if (!enabled_) return;
+    uint64_t bytes = 0, total = 0, lines = 0;
+    for (const auto& input : runtime.inputs()) {
+      const runtime::InputCounts counts = input->counts();
+      bytes += counts.bytes;
+      total += input->total_bytes().value_or(0);
+      lines += counts.lines + counts.skipped;
+    }
+    std::string bar;
+    if (total > 0) {
+      constexpr size_t kWidth = 30;
+      const size_t filled = std::min<size_t>(kWidth, bytes * kWidth / total);
+      bar = fmt::format("[{}{}] {:3d} %  ", std::string(filled, '#'),
+                        std::string(kWidth - filled, '.'),
+                        std::min<uint64_t>(100, bytes * 100 / total));
+    }
+    out_ << "\r\x1b[K" << bar << count_text(lines) << " in, " << count_text(account.ended())
+         << " ended" << (recorded ? ", " + iso_time_text(now).substr(0, 19) : "") << std::flush;
+    drawn_ = true;
+  }
+
+  void clear() {
+    if (drawn_) out_ << "\r\x1b[K" << std::flush;
+  }
+
+ private:
+  std::ostream& out_;
+  const bool enabled_;
+  bool drawn_ = false;
+};
+
+engine::Options engine_options(const graph::EngineSpec& spec) {
+  engine::Options options;
+  switch (spec.durability) {
+    case graph::Durability::kCommit:
+      options.durability = engine::Durability::kCommit;
+      break;
+    case graph::Durability::kGroup:
+      options.durability = engine::Durability::kGroup;
+      options.group_interval = spec.group_interval;
+      break;
+    case graph::Durability::kOs:
+      options.durability = engine::Durability::kOs;
+      break;
+  }
+  return options;
+}
+
+std::string durability_text(const graph::EngineSpec& spec) {
+  switch (spec.durability) {
+    case graph::Durability::kCommit:
+      return "commit";
+    case graph::Durability::kGroup:
+      return fmt::format("group {}ms", spec.group_interval.count());
+    case graph::Durability::kOs:
+      break;
+  }
+  return "os";
+}
+
+// "FILE" is for the first external stream, "STREAM=FILE" for the one of that key or name.
+Result<runtime::RunOptions::InputFile> parse_input(const graph::Pipeline& pipeline,
+                                                   const std::string& text) {
+  const size_t equals = text.find('=');
+  const std::string wanted = equals == std::string::npos ? "" : text.substr(0, equals);
+  std::string externals;
+  for (size_t i = 0; i < pipeline.streams.size(); ++i) {
+    const graph::StreamSpec& stream = pipeline.streams[i];
+    if (!stream.external) continue;
+    if (wanted.empty() || wanted == stream.key || wanted == stream.name)
+      return runtime::RunOptions::InputFile{i, wanted.empty() ? text : text.substr(equals + 1)};
+    externals += (externals.empty() ? "" : ", ") + stream.key;
+  }
+  if (wanted.empty())
+    return Status(Code::kInvalid, "--input " + text + ": the pipeline has no external stream");
+  return Status(Code::kInvalid, "--input " + text + ": no external stream " + wanted +
+                                    ", expected one of: " + externals);
+}
+
+uint64_t external_entries(const graph::Pipeline& pipeline, const stream::Store& store) {
+  uint64_t added = 0;
+  for (const stream::StreamInfo& info : store.streams()) {
+    for (const graph::StreamSpec& spec : pipeline.streams) {
+      if (spec.external && spec.name == info.name) added += info.entries_added;
+    }
+  }
+  return added;
+}
+
+// What one run needs, in the order it is made.
+class Run {
+ public:
+  Run(Common& common, RunRequest request, const graph::Pipeline& pipeline)
+      : common_(common), request_(std::move(request)), pipeline_(pipeline) {}
+
+  int run() {
+    if (pipeline_.engine.kind != graph::EngineKind::kEmbedded)
+      return fail(
+          common_, kInvalidInput,
+          Status(Code::kInvalid, "engine redis is not part of this build; use kind: embedded"));
+    runtime::RunOptions options;
+    for (const std::string& text : request_.inputs) {
+      auto input = parse_input(pipeline_, text);
+      if (!input) return fail(common_, kUsage, input.status());
+      options.inputs.push_back(std::move(input).value());
+    }
+    if (const Status clock = choose_clock(options); !clock.is_ok())
+      return fail(common_, kUsage, clock);
+    const Clock& clock = recorded_ ? static_cast<const Clock&>(manual_) : common_.clock;
+    auto store = engine::EmbeddedStore::open(pipeline_.engine.path,
+                                             engine_options(pipeline_.engine), common_.disk, clock);
+    if (!store) return fail(common_, store.status());
+
+    Account account(pipeline_);
+    ProgressBar progress(common_.err, common_.err_is_terminal && common_.format == Format::kHuman);
+    const runtime::Runtime* running = nullptr;
+    options.real_clock = &common_.clock;
+    options.should_stop = [&] {
+      if (running != nullptr && !serves_) progress.draw(*running, account, clock.now(), recorded_);
+      return g_signals.load() > 0;
+    };
+    serves_ = !options.ends_when_drained();
+    auto runtime = runtime::Runtime::open(pipeline_, **store, clock, recorded_ ? &manual_ : nullptr,
+                                          &account, std::move(options));
+    if (!runtime) return fail(common_, runtime.status());
+    running = runtime->get();
+    account.set_runtime(running);
+    const uint64_t open_before = running->open_entries();
+    const uint64_t external_before = external_entries(pipeline_, **store);
+    announce();
+
+    const Micros began = common_.clock.steady();
+    auto end = (*runtime)->run();
+    progress.clear();
+    if (!end) return fail(common_, end.status());
+
+    Account::Summary summary = account.summary();
+    summary.open_before = open_before;
+    summary.open_after = running->open_entries();
+    summary.entered = external_entries(pipeline_, **store) - external_before;
+    for (const auto& input : running->inputs()) {
+      summary.entered += input->counts().bad;
+      summary.known += input->counts().skipped;
+    }
+    report(summary, *end, common_.clock.steady() - began);
+    return summary.balanced() ? kFine : kFindings;
+  }
+
+ private:
+  Status choose_clock(const runtime::RunOptions& options) {
+    graph::ClockMode mode = pipeline_.clock;
+    if (request_.clock == "wall") mode = graph::ClockMode::kWall;
+    if (request_.clock == "recorded") mode = graph::ClockMode::kRecorded;
+    if (mode == graph::ClockMode::kAuto)
+      mode = options.inputs.empty() ? graph::ClockMode::kWall : graph::ClockMode::kRecorded;
+    recorded_ = mode == graph::ClockMode::kRecorded;
+    if (recorded_ && options.inputs.empty())
+      return Status(Code::kInvalid,
+                    "clock: recorded takes its time from --input, and there is none");
+    return Status::ok();
+  }
+
+  void announce() const {
+    if (common_.format == Format::kJson) return;
+    common_.err << fmt::format("{}: {} stages, store {} ({}), {} clock{}\n", pipeline_.name,
+                               pipeline_.stages.size(), pipeline_.engine.path,
+                               durability_text(pipeline_.engine), recorded_ ? "recorded" : "wall",
+                               serves_ ? "; stop with ctrl-c" : "");
+  }
+
+  void report(const Account::Summary& summary, runtime::RunEnd end, Micros took) const {
+    if (common_.format == Format::kJson) {
+      common_.out << summary_json(summary) << '\n';
+      return;
+    }
+    common_.out << '\n' << summary_text(summary, recorded_, common_.out_style) << '\n';
+    common_.out << (end == runtime::RunEnd::kDrained ? "Drained" : "Stopped") << " after "
+                << age_text(took) << ". Look further:\n"
+                << "  sluice dlq ls " << request_.file << "\n  sluice streams " << request_.file
+                << '\n';
+  }
+
+  Common& common_;
+  const RunRequest request_;
+  const graph::Pipeline& pipeline_;
+  ManualClock manual_;
+  bool recorded_ = false;
+  bool serves_ = false;
+};
+
+int run(Common& common, const RunRequest& request) {
+  const auto file = open_pipeline(common, request.file);
+  if (file == nullptr) return kInvalidInput;
+  catch_signals();
+  return Run(common, request, file->pipeline).run();
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Common& common) {
+  const auto request = std::make_shared<RunRequest>();
+  CLI::App* command = app.add_subcommand("run", "Run a pipeline");
+  command->add_option("FILE", request->file, "Pipeline file")->required();
+  command->add_option(
+      "--input", request->inputs,
+      "Read NDJSON from a file, or from standard input with -, into the first external "
+      "stream, or into another with STREAM=FILE; end once everything is drained");
+  command
+      ->add_option(
+          "--clock", request->clock,
+          "wall, or recorded: time comes from the entries' timestamps. Default: as the file "
+          "says, else recorded with --input and wall without")
+      ->check(CLI::IsMember({"wall", "recorded"}));
+  command->callback(
+      [&common, request] { common.action = [&common, request] { return run(common, *request); }; });
+}
+
+}  // namespace sluice::cli

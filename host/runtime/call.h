@@ -1,0 +1,111 @@
+// The host's side of one plugin call: what it may ask, and the unit it builds.
+//
+// The C functions behind `sluice_host` land here. Nothing a plugin does in a call reaches the
+// store: it fills conditions and effects, and the stage commits them after the verdict.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "graph/pipeline.h"
+#include "policy/policy.h"
+#include "runtime/arena.h"
+#include "runtime/item.h"
+#include "sluice/abi.h"
+#include "stream/store.h"
+
+namespace sluice::runtime {
+
+// Where a stage's output goes.
+struct OutputPort {
+  std::string name;
+  size_t stream_index = 0;  // in the pipeline
+  stream::StreamId stream = 0;
+  const graph::Schema* schema = nullptr;  // checked at the gate, before anything is committed
+};
+
+// Fixed for the life of a stage.
+struct CallSite {
+  std::string stage;
+  const stream::Store* store = nullptr;
+  const Clock* clock = nullptr;
+  std::vector<std::string> input_ports;  // by wire
+  std::vector<OutputPort> outputs;
+  std::vector<std::string> unwired;  // optional ports nobody wired: emits there are dropped
+};
+
+// One call. Reused: `begin` forgets the last one. Threads: one at a time.
+class Call {
+ public:
+  // `policy` may be null (act, poll); `random` may be null (process, settle).
+  Call(const CallSite& site, Arena& arena);
+
+  // `item` is null for a source. The arena is not reset here: units of a batch share it.
+  void begin(Item* item, policy::State* policy, Random* random);
+
+  sluice_call raw() { return {host_table(), this}; }
+
+  // The one time this call sees, however long it takes.
+  WallTime now() const { return now_; }
+
+  // What the call left behind
+
+  // Moves conditions and effects out; texts live in the arena.
+  stream::Unit take_unit();
+
+  struct Emission {
+    const OutputPort* port;
+    std::string_view fields;  // encoded, in the arena
+  };
+  const std::vector<Emission>& emissions() const { return emissions_; }
+
+  // A fault of what the stage asked for, whatever its verdict says: reason and detail of a dead
+  // letter. Set by a failing policy, a schema at the gate, `unchanged` without `get`.
+  struct Fault {
+    std::string reason;
+    std::string detail;
+  };
+  const std::optional<Fault>& fault() const { return fault_; }
+
+  const Status& store_error() const { return store_error_; }
+
+  std::string reason, detail;          // explain
+  std::vector<std::string> wait_keys;  // wait_on
+  int64_t until_us = 0;
+  int64_t after_us = 0;         // retry_after
+  std::string idempotency_key;  // act_request
+  stream::Fields request;
+  stream::Fields outcome;        // act
+  std::deque<ShownValue> shown;  // every `get`, in order; a deque, since views into it are out
+
+ private:
+  friend struct HostCalls;
+  static const sluice_host* host_table();
+
+  const ShownValue& show(std::string_view key);
+
+  const CallSite& site_;
+  Arena& arena_;
+  Item* item_ = nullptr;
+  policy::State* policy_ = nullptr;
+  Random* random_ = nullptr;
+  WallTime now_{};
+  std::string entry_id_;
+  std::vector<stream::Condition> conditions_;
+  std::vector<stream::Effect> effects_;
+  std::vector<Emission> emissions_;
+  std::optional<Fault> fault_;
+  Status store_error_;
+};
+
+// Milliseconds of a duration that crossed the C table, rounded up so that nothing expires early.
+stream::milliseconds to_milliseconds(int64_t us);
+
+}  // namespace sluice::runtime

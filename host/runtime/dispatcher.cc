@@ -1,0 +1,94 @@
+#include "runtime/dispatcher.h"
+
+namespace sluice::runtime {
+
+void Dispatcher::add(ItemPtr item) {
+  ++size_;
+  if (!item->order_key.empty()) {
+    const auto [queue, first] = held_.try_emplace(item->order_key);
+    if (!first) {
+      queue->second.push_back(std::move(item));
+      return;
+    }
+    item->holds_order = true;
+  }
+  make_ready(std::move(item));
+}
+
+void Dispatcher::take(std::vector<ItemPtr>& batch, size_t count_max) {
+  while (!ready_.empty() && batch.size() < count_max) {
+    if (!batch.empty() && (batch.back()->alone || ready_.front()->alone)) return;
+    batch.push_back(std::move(ready_.front()));
+    ready_.pop_front();
+  }
+}
+
+ItemPtr Dispatcher::take_act() {
+  if (acting_.empty()) return nullptr;
+  ItemPtr item = std::move(acting_.front());
+  acting_.pop_front();
+  return item;
+}
+
+void Dispatcher::again(ItemPtr item) { ready_.push_front(std::move(item)); }
+
+void Dispatcher::wait(ItemPtr item, WallTime until) {
+  const uint64_t ticket = ++last_ticket_;
+  for (const std::string& key : item->wait_keys) by_key_.emplace(key, ticket);
+  timers_.emplace(until, ticket);
+  waiting_.emplace(ticket, Waiting{std::move(item), until});
+}
+
+void Dispatcher::finish(ItemPtr item) {
+  --size_;
+  if (!item->holds_order) return;
+  const auto queue = held_.find(item->order_key);
+  if (queue->second.empty()) {
+    held_.erase(queue);
+    return;
+  }
+  ItemPtr next = std::move(queue->second.front());
+  queue->second.pop_front();
+  next->holds_order = true;
+  make_ready(std::move(next));
+}
+
+void Dispatcher::release_due(WallTime now, std::vector<std::string>& released) {
+  while (!timers_.empty() && timers_.begin()->first <= now)
+    release(timers_.begin()->second, released);
+}
+
+void Dispatcher::release_key(std::string_view key, std::vector<std::string>& released) {
+  for (auto found = by_key_.find(key); found != by_key_.end(); found = by_key_.find(key))
+    release(found->second, released);
+}
+
+std::optional<WallTime> Dispatcher::next_due() const {
+  if (timers_.empty()) return std::nullopt;
+  return timers_.begin()->first;
+}
+
+void Dispatcher::release(uint64_t ticket, std::vector<std::string>& released) {
+  const auto found = waiting_.find(ticket);
+  ItemPtr item = std::move(found->second.item);
+  timers_.erase({found->second.until, ticket});
+  waiting_.erase(found);
+  for (std::string& key : item->wait_keys) {
+    const auto [first, last] = by_key_.equal_range(key);
+    for (auto at = first; at != last; ++at) {
+      if (at->second != ticket) continue;
+      by_key_.erase(at);
+      break;
+    }
+    released.push_back(std::move(key));
+  }
+  item->wait_keys.clear();
+  make_ready(std::move(item));
+}
+
+void Dispatcher::make_ready(ItemPtr item) {
+  auto& queue = item->phase == Phase::kAct ? acting_ : ready_;
+  queue.push_back(std::move(item));
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,79 @@
+// Whose turn it is: the entries a stage holds, in one place each.
+//
+// Invariant: an item is in exactly one of ready, acting, waiting or held, or out with a worker;
+// `size` counts all of them. At most one item of an order key is anywhere but in held. Threads: the
+// owner's mutex guards every call.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "runtime/item.h"
+
+namespace sluice::runtime {
+
+class Dispatcher {
+ public:
+  // A new delivery: ready, or held behind an earlier item of its order key.
+  void add(ItemPtr item);
+
+  // Fills `batch` up to `count_max` items to process or settle, oldest first. An item that must be
+  // alone comes alone.
+  void take(std::vector<ItemPtr>& batch, size_t count_max);
+
+  // The next item whose request is to be carried out; null when there is none.
+  ItemPtr take_act();
+
+  // Back from a worker, to be called again at once, before others.
+  void again(ItemPtr item);
+
+  // Back from a worker, to wait for one of its `wait_keys` or for `until`.
+  void wait(ItemPtr item, WallTime until);
+
+  // Off to be acted upon, now.
+  void act(ItemPtr item) { acting_.push_back(std::move(item)); }
+
+  // The item is done; the next one of its order key becomes ready.
+  void finish(ItemPtr item);
+
+  // Items whose time has come become ready. Appends the keys they no longer wait for to `released`.
+  void release_due(WallTime now, std::vector<std::string>& released);
+
+  // Items that wait for `key` become ready. Same.
+  void release_key(std::string_view key, std::vector<std::string>& released);
+
+  std::optional<WallTime> next_due() const;
+
+  size_t size() const { return size_; }
+  size_t waiting() const { return waiting_.size(); }
+  bool has_ready() const { return !ready_.empty(); }
+  bool has_acts() const { return !acting_.empty(); }
+
+ private:
+  void release(uint64_t ticket, std::vector<std::string>& released);
+  void make_ready(ItemPtr item);
+
+  struct Waiting {
+    ItemPtr item;
+    WallTime until;
+  };
+
+  std::deque<ItemPtr> ready_;
+  std::deque<ItemPtr> acting_;
+  std::map<uint64_t, Waiting> waiting_;  // by ticket
+  std::set<std::pair<WallTime, uint64_t>> timers_;
+  std::multimap<std::string, uint64_t, std::less<>> by_key_;
+  std::unordered_map<std::string, std::deque<ItemPtr>> held_;  // an empty queue: key in use
+  uint64_t last_ticket_ = 0;
+  size_t size_ = 0;
+};
+
+}  // namespace sluice::runtime

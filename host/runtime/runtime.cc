@@ -1,0 +1,328 @@
+#include "runtime/runtime.h"
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#include "base/log.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+constexpr Micros kLookInterval = std::chrono::milliseconds(100);
+constexpr Micros kPolicyInterval = std::chrono::milliseconds(500);
+// Sleeping actors look around this often in any case; nothing depends on it.
+constexpr Micros kSleepMax = std::chrono::seconds(1);
+constexpr size_t kRecordedLinesMax = 1000;
+
+}  // namespace
+
+Runtime::Runtime(const graph::Pipeline& pipeline, stream::Store& store, const Clock& clock,
+                 ManualClock* manual, RunOptions options)
+    : pipeline_(pipeline),
+      store_(store),
+      clock_(clock),
+      manual_(manual),
+      options_(std::move(options)) {}
+
+Runtime::~Runtime() { store_.set_listener(nullptr); }
+
+Result<std::unique_ptr<Runtime>> Runtime::open(const graph::Pipeline& pipeline,
+                                               stream::Store& store, const Clock& clock,
+                                               ManualClock* manual, Observer* observer,
+                                               RunOptions options) {
+  std::unique_ptr<Runtime> runtime(new Runtime(pipeline, store, clock, manual, std::move(options)));
+  if (manual != nullptr) manual->advance_to(store.last_commit_time());
+  SLUICE_TRY(runtime->open_streams());
+  SLUICE_TRY(runtime->open_stages(observer));
+  SLUICE_TRY(runtime->open_inputs(observer));
+  runtime->wire_bounds();
+  store.set_listener(runtime.get());
+  return runtime;
+}
+
+// --- Opening ---
+
+Status Runtime::open_streams() {
+  context_.pipeline = &pipeline_;
+  context_.store = &store_;
+  context_.clock = &clock_;
+  context_.seed = manual_ != nullptr ? pipeline_.seed : system_seed();
+  for (const graph::StreamSpec& spec : pipeline_.streams) {
+    SLUICE_ASSIGN(id, store_.open_stream(spec.name, {spec.keep, spec.trim_hard}));
+    context_.streams.push_back(id);
+  }
+  return Status::ok();
+}
+
+Status Runtime::open_stages(Observer* observer) {
+  context_.observer = observer;
+  for (const graph::StageSpec& spec : pipeline_.stages) {
+    std::shared_ptr<plugin::Library>& library = libraries_[spec.plugin->path];
+    if (library == nullptr) {
+      auto loaded = plugin::Library::load(spec.plugin->path);
+      if (!loaded) return loaded.status().within("stage " + spec.name);
+      library = std::move(loaded).value();
+    }
+    if (spec.kind->type == plugin::KindType::kSource) {
+      SLUICE_ASSIGN(source, Source::open(context_, spec, library));
+      sources_.push_back(std::move(source));
+    } else {
+      SLUICE_ASSIGN(stage, Stage::open(context_, spec, library));
+      stages_.push_back(std::move(stage));
+    }
+  }
+  return Status::ok();
+}
+
+Status Runtime::open_inputs(Observer* observer) {
+  for (const RunOptions::InputFile& file : options_.inputs) {
+    Input::Target target;
+    target.spec = &pipeline_.streams[file.stream];
+    target.stream = context_.streams[file.stream];
+    for (const auto& stage : stages_) {
+      for (const Stage::Input& input : stage->inputs()) {
+        if (input.stream != target.stream) continue;
+        target.readers.push_back(input.group);
+        target.dead_letter = context_.streams[stage->spec().dead_letter];
+      }
+    }
+    if (target.readers.empty())
+      return Status(Code::kInvalid, "input for stream " + target.spec->key + ": no stage reads it");
+    SLUICE_ASSIGN(input, Input::open(store_, clock_, system_disk(), observer, target, file.path));
+    inputs_.push_back(std::move(input));
+  }
+  return Status::ok();
+}
+
+// Who wakes whom, whose lag stops whom, and which stages lie on the way to a terminal stream.
+void Runtime::wire_bounds() {
+  const auto feeds = [&](const graph::StageSpec& from, const graph::StageSpec& to) {
+    for (const graph::Wire& out : from.outputs) {
+      for (const graph::Wire& in : to.inputs) {
+        if (in.stream == out.stream && !in.feedback) return true;
+      }
+    }
+    return false;
+  };
+  for (const auto& stage : stages_) {
+    for (const Stage::Input& input : stage->inputs()) {
+      if (readers_.size() <= input.stream) readers_.resize(input.stream + 1);
+      readers_[input.stream].push_back(stage.get());
+    }
+    std::vector<Stage::Bound> bounds;
+    for (const auto& below : stages_) {
+      if (!feeds(stage->spec(), below->spec())) continue;
+      for (const Stage::Input& input : below->inputs())
+        bounds.push_back({input.group, input.spec->lag_max});
+    }
+    stage->set_bounds(std::move(bounds));
+    std::vector<Stage*> upstream;
+    for (const auto& above : stages_) {
+      if (feeds(above->spec(), stage->spec())) upstream.push_back(above.get());
+    }
+    stage->set_upstream(std::move(upstream));
+  }
+  // Stages stand in topological order: from the end backwards each is known when it is asked for.
+  on_lane_.assign(pipeline_.stages.size(), false);
+  for (size_t i = pipeline_.stages.size(); i-- > 0;) {
+    const graph::StageSpec& stage = pipeline_.stages[i];
+    for (const graph::Wire& out : stage.outputs) {
+      if (pipeline_.streams[out.stream].account.as == graph::AccountSpec::As::kTerminal)
+        on_lane_[i] = true;
+    }
+    for (size_t below = i + 1; below < pipeline_.stages.size(); ++below) {
+      if (on_lane_[below] && feeds(stage, pipeline_.stages[below])) on_lane_[i] = true;
+    }
+  }
+}
+
+bool Runtime::on_lane(const graph::StageSpec& stage) const {
+  return on_lane_[static_cast<size_t>(&stage - pipeline_.stages.data())];
+}
+
+uint64_t Runtime::open_entries() const {
+  uint64_t open = 0;
+  for (const auto& stage : stages_) {
+    if (on_lane(stage->spec())) open += stage->open_entries();
+  }
+  return open;
+}
+
+std::vector<Actor*> Runtime::actors() {
+  std::vector<Actor*> actors;
+  for (const auto& source : sources_) actors.push_back(source.get());
+  for (const auto& stage : stages_) {
+    for (Actor* actor : stage->actors()) actors.push_back(actor);
+  }
+  return actors;
+}
+
+// --- Being told ---
+
+void Runtime::stream_appended(stream::StreamId stream) {
+  if (stream >= readers_.size()) return;
+  for (Stage* stage : readers_[stream]) stage->wake();
+}
+
+void Runtime::key_changed(std::string_view key) {
+  for (const auto& stage : stages_) stage->key_changed(key);
+}
+
+// --- Ends ---
+
+bool Runtime::housekeep() {
+  const Micros now = options_.real_clock->steady();
+  if (now - last_look_ < kLookInterval) return stopping_;
+  last_look_ = now;
+  if (now - last_policy_look_ >= kPolicyInterval) {
+    last_policy_look_ = now;
+    for (const auto& stage : stages_) stage->poll_policy();
+  }
+  if (!stopping_ && options_.should_stop && options_.should_stop()) begin_stop();
+  return stopping_;
+}
+
+void Runtime::begin_stop() {
+  stopping_ = true;
+  for (const auto& input : inputs_) input->stop();
+  for (const auto& source : sources_) source->stop();
+  for (const auto& stage : stages_) stage->stop_intake();
+}
+
+uint64_t Runtime::activity() const {
+  uint64_t sum = 0;
+  for (const auto& stage : stages_)
+    sum += stage->counts().delivered + stage->counts().acked + stage->counts().acts;
+  return sum;
+}
+
+// An entry can move from a stage that was not looked at yet to one that was: looked at twice, with
+// nothing having moved in between, idle is idle.
+bool Runtime::all_idle() const {
+  const auto idle = [](const auto& stage) { return stage->idle(); };
+  const uint64_t before = activity();
+  return std::all_of(stages_.begin(), stages_.end(), idle) &&
+         std::all_of(stages_.begin(), stages_.end(), idle) && activity() == before;
+}
+
+bool Runtime::settled() const {
+  const auto quiet = [](const auto& stage) { return stage->quiet(); };
+  const uint64_t before = activity();
+  return std::all_of(stages_.begin(), stages_.end(), quiet) &&
+         std::all_of(stages_.begin(), stages_.end(), quiet) && activity() == before;
+}
+
+Result<RunEnd> Runtime::run() {
+  auto end = manual_ != nullptr ? run_stepped() : run_threads();
+  // Says what is durable before anybody is told that it is done. A poisoned store says no again.
+  const Status flushed = store_.flush(store_.last_commit());
+  if (end.is_ok() && !flushed.is_ok()) return flushed;
+  return end;
+}
+
+// --- One thread, recorded time ---
+
+Status Runtime::step_until_idle(std::optional<WallTime>& next_due) {
+  const std::vector<Actor*> all = actors();
+  for (bool worked = true; worked;) {
+    worked = false;
+    next_due.reset();
+    for (Actor* actor : all) {
+      const Progress progress = actor->step();
+      if (!progress.error.is_ok()) return progress.error.within(actor->name());
+      worked = worked || progress.worked;
+      if (progress.next_due && (!next_due || *progress.next_due < *next_due))
+        next_due = progress.next_due;
+    }
+    if (housekeep() && settled()) return Status::ok();
+  }
+  return Status::ok();
+}
+
+Result<RunEnd> Runtime::run_stepped() {
+  for (;;) {
+    Input* next_input = nullptr;
+    WallTime input_time = WallTime::max();
+    for (const auto& input : inputs_) {
+      SLUICE_ASSIGN(time, input->next_time());
+      if (!time || *time >= input_time) continue;
+      next_input = input.get();
+      input_time = *time;
+    }
+    // Time begins with the first line, not before: sources look at the world as it was then.
+    if (next_input != nullptr && to_us(manual_->now()) == 0) manual_->advance_to(input_time);
+
+    std::optional<WallTime> next_due;
+    SLUICE_TRY(step_until_idle(next_due));
+    if (stopping_) return RunEnd::kStopped;
+    if (next_input != nullptr && (!next_due || input_time <= *next_due)) {
+      manual_->advance_to(input_time);
+      SLUICE_TRY(next_input->append(kRecordedLinesMax, manual_->now()).status());
+      continue;
+    }
+    if (next_input == nullptr && all_idle()) return RunEnd::kDrained;
+    if (!next_due) return Status(Code::kInvalid, "entries are pending and nothing is due: stuck");
+    manual_->advance_to(*next_due);
+  }
+}
+
+// --- Threads, wall time ---
+
+void Runtime::thread_main(Actor& actor) {
+  try {
+    while (!quit_) {
+      const uint64_t seen = actor.waker().generation();
+      const Progress progress = actor.step();
+      if (!progress.error.is_ok()) {
+        const std::lock_guard lock(error_mutex_);
+        if (error_.is_ok()) error_ = progress.error.within(actor.name());
+        break;
+      }
+      if (progress.worked) continue;
+      Micros sleep = kSleepMax;
+      if (progress.next_due)
+        sleep = std::clamp<Micros>(*progress.next_due - clock_.now(), Micros(0), kSleepMax);
+      actor.waker().wait(seen, sleep);
+    }
+  } catch (const std::exception& error) {
+    const std::lock_guard lock(error_mutex_);
+    if (error_.is_ok()) error_ = Status(Code::kInvalid, actor.name() + ": " + error.what());
+  }
+  main_waker_.wake();
+}
+
+Result<RunEnd> Runtime::run_threads() {
+  std::vector<Actor*> all = actors();
+  for (const auto& input : inputs_) all.push_back(input.get());
+  std::vector<std::thread> threads;
+  for (Actor* actor : all) threads.emplace_back([this, actor] { thread_main(*actor); });
+
+  const auto failed = [&] {
+    const std::lock_guard lock(error_mutex_);
+    return error_;
+  };
+  RunEnd end = RunEnd::kStopped;
+  Micros stop_by = Micros::max();
+  while (failed().is_ok()) {
+    const uint64_t seen = main_waker_.generation();
+    if (housekeep() && stop_by == Micros::max())
+      stop_by = options_.real_clock->steady() + pipeline_.drain_timeout;
+    if (stopping_ && (settled() || options_.real_clock->steady() >= stop_by)) break;
+    const bool read = std::all_of(inputs_.begin(), inputs_.end(),
+                                  [](const auto& input) { return input->done(); });
+    if (!stopping_ && options_.ends_when_drained() && read && all_idle()) {
+      end = RunEnd::kDrained;
+      break;
+    }
+    main_waker_.wait(seen, options_.ends_when_drained() ? kLookInterval / 10 : kLookInterval);
+  }
+  quit_ = true;
+  for (Actor* actor : all) actor->waker().wake();
+  for (std::thread& thread : threads) thread.join();
+  if (const Status error = failed(); !error.is_ok()) return error;
+  return end;
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,124 @@
+// A checked pipeline on a store, running: stages, sources and inputs, and what drives them.
+//
+// With a wall clock each actor has a thread and sleeps until there is work. With a recorded clock
+// one thread steps all actors in a fixed order and moves time itself: to the next line of input or
+// the next timer, whichever is first, and only when nothing is left to do. So a recorded day runs
+// in seconds, and twice the same.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "graph/pipeline.h"
+#include "plugin/catalog.h"
+#include "runtime/input.h"
+#include "runtime/observer.h"
+#include "runtime/source.h"
+#include "runtime/stage.h"
+#include "stream/store.h"
+
+namespace sluice::runtime {
+
+struct RunOptions {
+  struct InputFile {
+    size_t stream = 0;  // index into the pipeline's streams
+    std::string path;   // "-": standard input
+  };
+  std::vector<InputFile> inputs;
+
+  // With inputs a run ends once they are read and everything is drained; without, it serves until
+  // told to stop.
+  bool ends_when_drained() const { return !inputs.empty(); }
+
+  // Called now and then from the driving thread, about ten times a second; true stops the run.
+  std::function<bool()> should_stop;
+
+  // Real time, for things that are not part of the recorded world: policy files, progress.
+  const Clock* real_clock = nullptr;
+};
+
+enum class RunEnd {
+  kDrained,  // all input read, nothing pending
+  kStopped,  // told to stop; what was open stays pending in the store and goes on at the next start
+};
+
+class Runtime final : private stream::Listener {
+ public:
+  // Opens streams, groups, instances and inputs. Nothing runs yet.
+  //
+  // `manual` is the clock the store was opened with when time is recorded, null for a wall clock.
+  // All references outlive the runtime. Errors: those of the parts; nothing is left running.
+  static Result<std::unique_ptr<Runtime>> open(const graph::Pipeline& pipeline,
+                                               stream::Store& store, const Clock& clock,
+                                               ManualClock* manual, Observer* observer,
+                                               RunOptions options);
+  ~Runtime() override;
+
+  // Runs until drained or stopped. [control]
+  //
+  // Errors: the first fatal one of any actor; kIo means the store is poisoned and the process
+  // should exit. Whatever was not committed happens again at the next start.
+  Result<RunEnd> run();
+
+  // Entries of the lane to a terminal stream that are neither there nor in a dead letter.
+  uint64_t open_entries() const;
+  // True for stages whose output can reach a stream that ends the story of an entry.
+  bool on_lane(const graph::StageSpec& stage) const;
+
+  const std::vector<std::unique_ptr<Stage>>& stages() const { return stages_; }
+  const std::vector<std::unique_ptr<Input>>& inputs() const { return inputs_; }
+
+ private:
+  Runtime(const graph::Pipeline& pipeline, stream::Store& store, const Clock& clock,
+          ManualClock* manual, RunOptions options);
+
+  Status open_streams();
+  Status open_stages(Observer* observer);
+  Status open_inputs(Observer* observer);
+  void wire_bounds();
+
+  void stream_appended(stream::StreamId stream) override;
+  void key_changed(std::string_view key) override;
+
+  Result<RunEnd> run_threads();
+  Result<RunEnd> run_stepped();
+  Status step_until_idle(std::optional<WallTime>& next_due);
+  void thread_main(Actor& actor);
+  void begin_stop();
+  bool all_idle() const;
+  bool settled() const;
+  uint64_t activity() const;
+  // Policies and the stop question, at most ten times a second. True once the run is to stop.
+  bool housekeep();
+  std::vector<Actor*> actors();
+
+  const graph::Pipeline& pipeline_;
+  stream::Store& store_;
+  const Clock& clock_;
+  ManualClock* const manual_;
+  const RunOptions options_;
+  StageContext context_;
+  std::map<std::string, std::shared_ptr<plugin::Library>> libraries_;  // by path
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<std::unique_ptr<Input>> inputs_;
+  std::vector<bool> on_lane_;                 // by index in the pipeline's stages
+  std::vector<std::vector<Stage*>> readers_;  // by StreamId
+
+  Micros last_look_{0};
+  Micros last_policy_look_{0};
+  bool stopping_ = false;
+
+  // With threads.
+  std::atomic<bool> quit_{false};
+  Waker main_waker_;
+  std::mutex error_mutex_;
+  Status error_;  // guarded by error_mutex_
+};
+
+}  // namespace sluice::runtime

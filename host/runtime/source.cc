@@ -1,0 +1,92 @@
+#include "runtime/source.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+constexpr Micros kDueAheadMax = std::chrono::hours(24);
+
+}  // namespace
+
+Source::Source(const StageContext& context, const graph::StageSpec& spec)
+    : context_(context), spec_(spec), random_(context.seed, spec.name), call_(site_, arena_) {}
+
+Result<std::unique_ptr<Source>> Source::open(const StageContext& context,
+                                             const graph::StageSpec& spec,
+                                             std::shared_ptr<plugin::Library> library) {
+  std::unique_ptr<Source> source(new Source(context, spec));
+  source->site_ = make_call_site(context, spec);
+  auto instance = plugin::Instance::open(std::move(library), spec.kind->name,
+                                         context.pipeline->name, spec.name, spec.settings);
+  if (!instance) return instance.status().within("source " + spec.name);
+  source->instance_ = std::move(instance).value();
+  SLUICE_ASSIGN(due, context.store->get(source->due_key()));
+  if (due) source->next_poll_ = from_us(std::strtoll(due->bytes.c_str(), nullptr, 10));
+  // A time this far ahead was not set under this clock.
+  if (source->next_poll_ > context.clock->now() + kDueAheadMax) source->next_poll_ = WallTime{};
+  return source;
+}
+
+Progress Source::step() {
+  Progress progress;
+  if (stopped_) return progress;
+  if (context_.clock->now() < next_poll_) {
+    progress.next_due = next_poll_;
+    return progress;
+  }
+  progress.worked = true;
+  arena_.reset();
+  call_.begin(nullptr, nullptr, &random_);
+  const int32_t code = instance_->poll(call_.raw());
+  if (progress.error = call_.store_error(); !progress.error.is_ok()) return progress;
+  if (code == SLUICE_POLL_FAILED || call_.fault()) {
+    failed(call_.fault() ? call_.fault()->detail : call_.detail);
+    return progress;
+  }
+  const auto emissions = call_.emissions();
+  next_poll_ = call_.now() + Micros(code == SLUICE_POLL_IDLE ? call_.after_us : 0);
+  const std::string key = due_key(), due = std::to_string(to_us(next_poll_));
+  stream::Unit unit = call_.take_unit();
+  stream::Effect put;
+  put.kind = stream::EffectKind::kPut;
+  put.key = key;
+  put.bytes = due;
+  unit.effects.push_back(put);
+  auto committed = context_.store->commit({&unit, 1});
+  if (!committed) {
+    progress.error = committed.status();
+    return progress;
+  }
+  if (committed->outcomes.front().state != stream::UnitState::kApplied) {
+    // Somebody else moved the position it reads from: look again, from there.
+    failed("its position changed under it");
+    return progress;
+  }
+  failures_ = 0;
+  if (context_.observer != nullptr) {
+    for (const Call::Emission& emission : emissions)
+      context_.observer->emitted(context_.pipeline->streams[emission.port->stream_index],
+                                 stream::FieldsView(emission.fields), context_.clock->now());
+  }
+  if (code == SLUICE_POLL_END) stopped_ = true;
+  return progress;
+}
+
+std::string Source::due_key() const {
+  return "sluice:source:" + context_.pipeline->name + ":" + spec_.name;
+}
+
+void Source::failed(std::string_view why) {
+  const Micros wait =
+      std::min<Micros>(spec_.retry_max, Micros(spec_.retry_min) * (1u << std::min(failures_, 10u)));
+  ++failures_;
+  log::warning("{}: poll failed, tried again in {} ms: {}", spec_.name, wait.count() / 1000, why);
+  next_poll_ = context_.clock->now() + wait;
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,48 @@
+// A running source: polls the plugin, commits what it emitted.
+//
+// When the next poll is due is kept in the store, in the same unit as what the last one did: a
+// restart neither skips a poll nor adds one.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "runtime/stage.h"
+
+namespace sluice::runtime {
+
+class Source final : public Actor {
+ public:
+  // Errors as Stage::open. [control]
+  static Result<std::unique_ptr<Source>> open(const StageContext& context,
+                                              const graph::StageSpec& spec,
+                                              std::shared_ptr<plugin::Library> library);
+
+  const std::string& name() const override { return spec_.name; }
+  Progress step() override;
+  Waker& waker() override { return waker_; }
+
+  // No further poll begins. [any]
+  void stop() { stopped_ = true; }
+
+ private:
+  Source(const StageContext& context, const graph::StageSpec& spec);
+  std::string due_key() const;
+  // Says that a poll came to nothing and when to try again.
+  void failed(std::string_view why);
+
+  const StageContext context_;
+  const graph::StageSpec& spec_;
+  CallSite site_;
+  SeededRandom random_;
+  Arena arena_;
+  Call call_;
+  std::unique_ptr<plugin::Instance> instance_;
+  Waker waker_;
+  std::atomic<bool> stopped_{false};
+  WallTime next_poll_{};
+  uint32_t failures_ = 0;  // in a row
+};
+
+}  // namespace sluice::runtime

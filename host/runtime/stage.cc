@@ -1,0 +1,789 @@
+#include "runtime/stage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "runtime/dead_letter.h"
+#include "runtime/json_member.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+// Fields of the record that stands in the store while an external stage acts.
+constexpr std::string_view kActKey = "sluice.key";
+constexpr std::string_view kActAt = "sluice.at";
+constexpr std::string_view kOutcomePrefix = "sluice.outcome.";
+
+// From this delivery on an entry is handled alone and behind a marker: whoever made the process die
+// that often is found and given up on, and the rest goes on.
+constexpr uint32_t kSuspectDeliveries = 3;
+constexpr uint32_t kCrashesMax = 3;
+constexpr stream::milliseconds kMarkerTtl{24 * 3600 * 1000};
+
+bool same_value(const std::optional<stream::KeyValue>& a,
+                const std::optional<stream::KeyValue>& b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  return a->is_fields == b->is_fields && a->bytes == b->bytes;
+}
+
+std::string_view condition_name(stream::ConditionKind kind) {
+  switch (kind) {
+    case stream::ConditionKind::kClaim:
+      return "claim";
+    case stream::ConditionKind::kTake:
+      return "take";
+    case stream::ConditionKind::kReserve:
+      return "reserve";
+    case stream::ConditionKind::kUnchanged:
+      break;
+  }
+  return "unchanged";
+}
+
+uint64_t parse_count(std::string_view text) {
+  uint64_t count = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return 0;
+    count = count * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return count;
+}
+
+}  // namespace
+
+class Stage::Worker final : public Actor {
+ public:
+  Worker(Stage& stage, size_t index)
+      : stage_(stage),
+        name_(stage.spec_.name + "/" + std::to_string(index)),
+        call(stage.site_, arena) {}
+
+  const std::string& name() const override { return name_; }
+  Progress step() override { return stage_.step(*this); }
+  Waker& waker() override { return stage_.waker_; }
+
+  // Takes up the newest version of the policy.
+  Status refresh_policy() {
+    if (state != nullptr && (stage_.policy_ == nullptr || stage_.policy_->current() == script))
+      return Status::ok();
+    script = stage_.policy_ != nullptr ? stage_.policy_->current()
+                                       : policy::Script::defaults(stage_.spec_.kind->hooks);
+    auto opened = policy::State::open(script, policy::Limits{});
+    if (!opened) return opened.status().within(name_);
+    state = std::move(opened).value();
+    return Status::ok();
+  }
+
+ private:
+  Stage& stage_;
+  const std::string name_;
+
+ public:
+  std::unique_ptr<plugin::Instance> instance;
+  std::shared_ptr<const policy::Script> script;
+  std::unique_ptr<policy::State> state;
+  Arena arena;
+  Call call;
+};
+
+// One act at a time of an external stage.
+class Stage::Acting final : public Actor {
+ public:
+  Acting(Stage& stage, size_t index)
+      : stage_(stage),
+        name_(stage.spec_.name + "/act" + std::to_string(index)),
+        random(stage.context_.seed, name_),
+        call(stage.site_, arena) {}
+
+  const std::string& name() const override { return name_; }
+  Progress step() override { return stage_.act(*this); }
+  Waker& waker() override { return stage_.waker_; }
+
+ private:
+  Stage& stage_;
+  const std::string name_;
+
+ public:
+  SeededRandom random;
+  Arena arena;
+  Call call;
+};
+
+// What is to become of an item after its call.
+struct Stage::Planned {
+  enum class Action { kCommit, kAct, kPark, kAgain };
+
+  ItemPtr item;
+  Action action = Action::kCommit;
+  stream::Unit unit;  // kCommit, kAct
+  std::vector<Call::Emission> emissions;
+  bool dead = false;  // kCommit: a dead letter
+  std::string reason, detail;
+  std::deque<ShownValue> shown;  // kPark
+  WallTime until{};              // kPark
+};
+
+// --- Opening ---
+
+Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
+    : context_(context),
+      spec_(spec),
+      external_(spec.kind->type == plugin::KindType::kExternal),
+      site_(make_call_site(context, spec)) {}
+
+Stage::~Stage() = default;
+
+Result<std::unique_ptr<Stage>> Stage::open(const StageContext& context,
+                                           const graph::StageSpec& spec,
+                                           std::shared_ptr<plugin::Library> library) {
+  std::unique_ptr<Stage> stage(new Stage(context, spec));
+  SLUICE_TRY(stage->open_inputs());
+  stage->dead_letter_ = context.streams[spec.dead_letter];
+  if (!spec.policy_path.empty()) {
+    stage->policy_ = std::make_unique<policy::Live>(spec.policy_path, spec.kind->hooks,
+                                                    policy::Limits{}, system_disk());
+    SLUICE_TRY(stage->policy_->load());
+  }
+  for (size_t i = 0; i < spec.workers; ++i) {
+    auto worker = std::make_unique<Worker>(*stage, i);
+    auto instance = plugin::Instance::open(library, spec.kind->name, context.pipeline->name,
+                                           spec.name, spec.settings);
+    if (!instance) return instance.status().within("stage " + spec.name);
+    worker->instance = std::move(instance).value();
+    SLUICE_TRY(worker->refresh_policy());
+    stage->workers_.push_back(std::move(worker));
+  }
+  for (size_t i = 0; stage->external_ && i < spec.concurrency; ++i)
+    stage->actings_.push_back(std::make_unique<Acting>(*stage, i));
+  return stage;
+}
+
+CallSite make_call_site(const StageContext& context, const graph::StageSpec& spec) {
+  CallSite site;
+  site.stage = spec.name;
+  site.store = context.store;
+  site.clock = context.clock;
+  for (const graph::Wire& wire : spec.inputs) site.input_ports.push_back(wire.port);
+  for (const graph::Wire& wire : spec.outputs) {
+    const graph::StreamSpec& stream = context.pipeline->streams[wire.stream];
+    site.outputs.push_back(
+        {wire.port, wire.stream, context.streams[wire.stream], stream.schema.get()});
+  }
+  for (const plugin::Port& port : spec.kind->outputs) {
+    const bool wired = std::any_of(spec.outputs.begin(), spec.outputs.end(),
+                                   [&](const graph::Wire& wire) { return wire.port == port.name; });
+    if (port.optional && !wired) site.unwired.push_back(port.name);
+  }
+  return site;
+}
+
+Status Stage::open_inputs() {
+  for (const graph::Wire& wire : spec_.inputs) {
+    Input input;
+    input.stream = context_.streams[wire.stream];
+    input.spec = &context_.pipeline->streams[wire.stream];
+    SLUICE_ASSIGN(group, context_.store->open_group(input.stream, spec_.group,
+                                                    stream::GroupStart::kBeginning));
+    input.group = group;
+    inputs_.push_back(input);
+  }
+  return Status::ok();
+}
+
+std::vector<Actor*> Stage::actors() {
+  std::vector<Actor*> actors;
+  for (const auto& worker : workers_) actors.push_back(worker.get());
+  for (const auto& acting : actings_) actors.push_back(acting.get());
+  return actors;
+}
+
+// --- Being told ---
+
+bool Stage::reads(stream::StreamId stream) const {
+  return std::any_of(inputs_.begin(), inputs_.end(),
+                     [&](const Input& input) { return input.stream == stream; });
+}
+
+void Stage::key_changed(std::string_view key) {
+  std::vector<std::string> released;
+  {
+    const std::lock_guard lock(mutex_);
+    dispatcher_.release_key(key, released);
+    unwatch(released);
+  }
+  if (!released.empty()) waker_.wake();
+}
+
+bool Stage::idle() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (dispatcher_.size() > 0) return false;
+    for (const Input& input : inputs_) {
+      if (!input.recovered) return false;
+    }
+  }
+  return open_entries() == 0;
+}
+
+bool Stage::quiet() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (out_ > 0 || dispatcher_.has_ready() || dispatcher_.has_acts()) return false;
+  }
+  for (const Input& input : inputs_) {
+    if (!input.spec->external && context_.store->lag(input.group) > 0) return false;
+  }
+  return true;
+}
+
+uint64_t Stage::open_entries() const {
+  uint64_t open = 0;
+  for (const Input& input : inputs_)
+    open += context_.store->lag(input.group) + context_.store->pending(input.group);
+  return open;
+}
+
+void Stage::poll_policy() {
+  if (policy_ == nullptr) return;
+  const policy::Live::Report report = policy_->poll();
+  if (report.change == policy::Live::Change::kSwapped)
+    log::info("{}: policy {} is live", spec_.name, report.text);
+  if (report.change == policy::Live::Change::kRefused)
+    log::warning("{}: new policy refused, the old one stays: {}", spec_.name, report.text);
+}
+
+// --- Taking entries (under mutex_) ---
+
+bool Stage::has_room() const {
+  return std::none_of(bounds_.begin(), bounds_.end(), [&](const Bound& bound) {
+    return context_.store->lag(bound.group) >= bound.lag_max;
+  });
+}
+
+bool Stage::may_read(const Input& input) const {
+  return !(intake_stopped_ && input.spec->external);
+}
+
+Status Stage::fill(size_t count_max) {
+  if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) return Status::ok();
+  const std::string consumer = context_.pipeline->name + "-" + spec_.name;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const size_t wire = (next_input_ + i) % inputs_.size();
+    Input& input = inputs_[wire];
+    const stream::ReadRequest request{input.group, consumer, count_max};
+    if (!input.recovered) {
+      SLUICE_ASSIGN(own,
+                    context_.store->claim(request, stream::milliseconds(0), input.recovered_after));
+      if (!own.empty()) {
+        input.recovered_after = own.back().entry.id;
+        accept(std::move(own), wire);
+        return Status::ok();
+      }
+      input.recovered = true;
+    }
+    if (!may_read(input)) continue;
+    blocked_ = !has_room();
+    // Looked at twice: room made between the look and the flag would wake nobody.
+    if (blocked_ && !has_room()) continue;
+    SLUICE_ASSIGN(fresh, context_.store->read(request));
+    if (fresh.empty()) continue;
+    next_input_ = wire + 1;
+    accept(std::move(fresh), wire);
+    return Status::ok();
+  }
+  return Status::ok();
+}
+
+void Stage::accept(std::vector<stream::Delivery> deliveries, size_t wire) {
+  counts_.delivered += deliveries.size();
+  for (stream::Delivery& delivery : deliveries)
+    dispatcher_.add(make_item(std::move(delivery), wire));
+}
+
+ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
+  auto item = std::make_unique<Item>();
+  item->delivery = std::move(delivery);
+  item->wire = wire;
+  if (spec_.order_by) {
+    const stream::Fields& fields = item->delivery.entry.fields;
+    auto key = fields.find(*spec_.order_by);
+    if (key) {
+      item->order_key = *key;
+    } else if (auto payload = fields.find("payload"); payload || (payload = fields.find("data"))) {
+      item->order_key = json_member(*payload, *spec_.order_by).value_or("");
+    }
+  }
+  if (item->delivery.delivery_count > 1) {
+    item->alone = item->delivery.delivery_count >= kSuspectDeliveries;
+    if (external_) {
+      if (const Status recalled = recall_request(*item); !recalled.is_ok())
+        item->doom = {"store_error", recalled.text()};
+    }
+  }
+  return item;
+}
+
+void Stage::unwatch(const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) context_.store->unwatch(key);
+}
+
+// --- A step of a worker ---
+
+Progress Stage::step(Worker& worker) {
+  Progress progress;
+  std::vector<ItemPtr> batch;
+  bool acts = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> released;
+    dispatcher_.release_due(context_.clock->now(), released);
+    unwatch(released);
+    dispatcher_.take(batch, spec_.batch);
+    if (batch.size() < spec_.batch) {
+      progress.error = fill(spec_.batch - batch.size());
+      dispatcher_.take(batch, spec_.batch);
+    }
+    out_ += batch.size();
+    acts = dispatcher_.has_acts();
+    progress.next_due = dispatcher_.next_due();
+  }
+  if (acts && !actings_.empty()) waker_.wake();
+  if (batch.empty() || !progress.error.is_ok()) return progress;
+
+  progress.worked = true;
+  progress.error = worker.refresh_policy();
+  if (!progress.error.is_ok()) return progress;
+  worker.arena.reset();
+  std::vector<Planned> planned;
+  planned.reserve(batch.size());
+  for (ItemPtr& item : batch) {
+    if (progress.error = mark_in_flight(*item); !progress.error.is_ok()) return progress;
+    planned.push_back(evaluate(worker, std::move(item)));
+    if (progress.error = worker.call.store_error(); !progress.error.is_ok()) return progress;
+  }
+  progress.error = commit(worker, std::move(planned));
+  return progress;
+}
+
+Status Stage::recall_request(Item& item) const {
+  SLUICE_ASSIGN(record, context_.store->get(act_key(item)));
+  if (!record || !record->is_fields) return Status::ok();
+  item.phase = Phase::kAct;
+  item.recovered = true;
+  item.request.clear();
+  for (const stream::FieldView& field : record->fields()) {
+    if (field.name == kActKey) {
+      item.idempotency_key = field.value;
+    } else if (field.name == kActAt) {
+      item.requested_at = from_us(static_cast<int64_t>(parse_count(field.value)));
+    } else {
+      item.request.add(field.name, field.value);
+    }
+  }
+  return Status::ok();
+}
+
+Status Stage::mark_in_flight(Item& item) {
+  if (item.delivery.delivery_count < kSuspectDeliveries || item.phase != Phase::kProcess ||
+      item.marked)
+    return Status::ok();
+  const std::string key = marker_key(item);
+  SLUICE_ASSIGN(marker, context_.store->get(key));
+  const uint64_t crashes = marker ? parse_count(marker->bytes) : 0;
+  if (crashes >= kCrashesMax) {
+    item.doom = {"crashed", "the process died " + std::to_string(crashes) +
+                                " times while this entry was handled alone"};
+    return Status::ok();
+  }
+  const std::string count = std::to_string(crashes + 1);
+  stream::Unit unit;
+  stream::Effect put;
+  put.kind = stream::EffectKind::kPut;
+  put.key = key;
+  put.bytes = count;
+  put.ttl = kMarkerTtl;
+  unit.effects.push_back(put);
+  item.marked = true;
+  return context_.store->commit({&unit, 1}).status();
+}
+
+Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item) {
+  if (item->doom) {
+    const Item::Doom doom = *item->doom;
+    return reject(worker, std::move(item), doom.reason, doom.detail);
+  }
+  const Input& input = inputs_[item->wire];
+  if (input.spec->external && input.spec->schema != nullptr && item->phase == Phase::kProcess) {
+    if (const auto violation = input.spec->schema->check(item->delivery.entry.fields.view()))
+      return reject(worker, std::move(item), "schema",
+                    input.spec->schema->name() + ": " + violation->text());
+  }
+  worker.call.begin(item.get(), worker.state.get(), nullptr);
+  const int32_t code = item->phase == Phase::kSettle ? worker.instance->settle(worker.call.raw())
+                                                     : worker.instance->process(worker.call.raw());
+  return judge(worker, std::move(item), code);
+}
+
+Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
+  Call& call = worker.call;
+  if (call.fault()) {
+    const Call::Fault fault = *call.fault();
+    if (fault.reason == "policy_error") ++counts_.policy_errors;
+    return reject(worker, std::move(item), fault.reason, fault.detail);
+  }
+  Planned planned;
+  switch (code) {
+    case SLUICE_ACK:
+      planned.unit = call.take_unit();
+      planned.emissions = call.emissions();
+      break;
+    case SLUICE_REJECT:
+      return reject(worker, std::move(item), call.reason.empty() ? "rejected" : call.reason,
+                    call.detail);
+    case SLUICE_RETRY:
+      return retry(worker, std::move(item), call.reason.empty() ? "retry" : call.reason,
+                   call.detail);
+    case SLUICE_FAILED:
+      ++counts_.exceptions;
+      return retry(worker, std::move(item), "exception", call.detail);
+    case SLUICE_WAIT:
+      if (call.wait_keys.empty() && call.until_us == 0)
+        return reject(worker, std::move(item), "plugin_error", "waits for nothing");
+      ++counts_.waits;
+      planned.action = Planned::Action::kPark;
+      planned.until = from_us(call.until_us);
+      planned.shown = std::move(call.shown);
+      item->wait_keys = std::move(call.wait_keys);
+      // What failed before the wait is not what the stage will meet after it.
+      item->failures.clear();
+      break;
+    case SLUICE_ACT:
+      if (external_ && item->phase == Phase::kProcess) return begin_act(worker, std::move(item));
+      return reject(worker, std::move(item), "plugin_error",
+                    "act() where there is nothing to act on");
+    case SLUICE_AGAIN:
+      planned.action = Planned::Action::kAgain;
+      break;
+    default:
+      return reject(worker, std::move(item), "plugin_error",
+                    "unknown verdict " + std::to_string(code));
+  }
+  planned.unit.group = inputs_[item->wire].group;
+  planned.unit.entry = item->delivery.entry.id;
+  planned.item = std::move(item);
+  return planned;
+}
+
+Stage::Planned Stage::reject(Worker& worker, ItemPtr item, std::string_view reason,
+                             std::string_view detail) {
+  const Input& input = inputs_[item->wire];
+  DeadLetter letter;
+  letter.stage = spec_.name;
+  letter.reason = reason;
+  letter.detail = detail;
+  letter.stream = input.spec->name;
+  letter.id = item->delivery.entry.id;
+  letter.deliveries = item->delivery.delivery_count + item->retries;
+  letter.at = context_.clock->now();
+  stream::Fields fields = dead_letter_fields(item->delivery.entry.fields.view(), letter);
+  // What the world said is not lost with the entry it was about.
+  for (const stream::FieldView& field : item->outcome.view())
+    fields.add(std::string(kOutcomePrefix) + std::string(field.name), field.value);
+
+  Planned planned;
+  planned.dead = true;
+  planned.reason = reason;
+  planned.detail = detail;
+  stream::Effect emit;
+  emit.kind = stream::EffectKind::kEmit;
+  emit.stream = dead_letter_;
+  emit.bytes = worker.arena.copy(fields.encoded());
+  planned.unit.effects.push_back(emit);
+  planned.unit.group = input.group;
+  planned.unit.entry = item->delivery.entry.id;
+  planned.item = std::move(item);
+  return planned;
+}
+
+Stage::Planned Stage::retry(Worker& worker, ItemPtr item, std::string reason, std::string detail) {
+  ++counts_.retries;
+  if (++item->retries >= spec_.deliveries_max)
+    return reject(worker, std::move(item), reason,
+                  "given up after " + std::to_string(spec_.deliveries_max) + " deliveries" +
+                      (detail.empty() ? "" : ": " + detail));
+  log::debug("{}: entry {} again, {} {}", spec_.name, item->delivery.entry.id.text(), reason,
+             detail);
+  Planned planned;
+  planned.action = Planned::Action::kPark;
+  planned.until =
+      context_.clock->now() + std::max(Micros(worker.call.after_us), backoff(item->retries));
+  item->failures.clear();
+  item->wait_keys.clear();
+  planned.item = std::move(item);
+  return planned;
+}
+
+Stage::Planned Stage::begin_act(Worker& worker, ItemPtr item) {
+  Call& call = worker.call;
+  item->idempotency_key = call.idempotency_key;
+  item->request = std::move(call.request);
+  item->requested_at = call.now();
+
+  Planned planned;
+  planned.action = Planned::Action::kAct;
+  planned.unit = call.take_unit();
+  planned.emissions = call.emissions();
+  planned.unit.group = inputs_[item->wire].group;
+  planned.unit.entry = item->delivery.entry.id;
+  planned.unit.ack = false;
+
+  stream::Fields record;
+  record.add(kActKey, item->idempotency_key);
+  record.add(kActAt, std::to_string(to_us(item->requested_at)));
+  for (const stream::FieldView& field : item->request.view()) record.add(field.name, field.value);
+  const std::string_view key = worker.arena.copy(act_key(*item));
+  // Last, so that the stage's own conditions are reported first: nobody else has begun to act on
+  // it.
+  stream::Condition absent;
+  absent.kind = stream::ConditionKind::kUnchanged;
+  absent.key = key;
+  absent.present = false;
+  planned.unit.conditions.push_back(absent);
+  stream::Effect put;
+  put.kind = stream::EffectKind::kPutFields;
+  put.key = key;
+  put.bytes = worker.arena.copy(record.encoded());
+  planned.unit.effects.push_back(put);
+  planned.item = std::move(item);
+  return planned;
+}
+
+// --- Committing ---
+
+Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
+  std::vector<stream::Unit> units;
+  std::vector<size_t> owners;  // of each unit, index into planned
+  const auto add_erase = [&](stream::Unit& unit, const std::string& key) {
+    stream::Effect erase;
+    erase.kind = stream::EffectKind::kErase;
+    erase.key = worker.arena.copy(key);
+    unit.effects.push_back(erase);
+  };
+  for (size_t i = 0; i < planned.size(); ++i) {
+    Planned& plan = planned[i];
+    const bool commits =
+        plan.action == Planned::Action::kCommit || plan.action == Planned::Action::kAct;
+    if (plan.item->marked) {
+      // The call came back: whatever killed the process earlier, it was not this.
+      plan.item->marked = false;
+      if (!commits) plan.unit = {};
+      add_erase(plan.unit, marker_key(*plan.item));
+      if (!commits) {
+        units.push_back(std::move(plan.unit));
+        owners.push_back(planned.size());
+      }
+    }
+    if (!commits) continue;
+    if (plan.action == Planned::Action::kCommit && plan.item->phase != Phase::kProcess)
+      add_erase(plan.unit, act_key(*plan.item));
+    units.push_back(std::move(plan.unit));
+    owners.push_back(i);
+  }
+
+  stream::CommitResult result;
+  if (!units.empty()) {
+    auto committed = context_.store->commit(units);
+    if (!committed) return committed.status();
+    result = std::move(committed).value();
+  }
+
+  std::vector<ItemPtr> to_act;
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (owners[i] == planned.size()) continue;
+    Planned& plan = planned[owners[i]];
+    plan.unit = std::move(units[i]);
+    SLUICE_TRY(apply(std::move(plan), result.outcomes[i], to_act));
+  }
+  // The world may only be touched for what a power cut cannot take back.
+  if (!to_act.empty()) {
+    SLUICE_TRY(context_.store->flush(result.seq));
+    const std::lock_guard lock(mutex_);
+    for (ItemPtr& item : to_act) {
+      --out_;
+      dispatcher_.act(std::move(item));
+    }
+  }
+  for (Planned& plan : planned) {
+    if (plan.item == nullptr) continue;  // applied above
+    if (plan.action == Planned::Action::kPark) {
+      park(std::move(plan.item), plan.shown, plan.until);
+    } else {
+      const std::lock_guard lock(mutex_);
+      --out_;
+      dispatcher_.again(std::move(plan.item));
+    }
+  }
+  for (Stage* stage : upstream_) {
+    if (stage->blocked_) stage->wake();
+  }
+  if (!to_act.empty()) waker_.wake();
+  return Status::ok();
+}
+
+Status Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
+                    std::vector<ItemPtr>& to_act) {
+  if (outcome.state == stream::UnitState::kConditionFailed) {
+    unmet(std::move(planned), outcome);
+    return Status::ok();
+  }
+  if (outcome.state == stream::UnitState::kFenced) {
+    ++counts_.fenced;
+  } else {
+    report(planned);
+    if (planned.action == Planned::Action::kAct) {
+      planned.item->phase = Phase::kAct;
+      planned.item->failures.clear();
+      to_act.push_back(std::move(planned.item));
+      return Status::ok();
+    }
+    ++counts_.acked;
+  }
+  const std::lock_guard lock(mutex_);
+  --out_;
+  dispatcher_.finish(std::move(planned.item));
+  return Status::ok();
+}
+
+void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
+  Item& item = *planned.item;
+  const stream::Condition& condition = planned.unit.conditions[outcome.failed_condition];
+  ConditionFailure failure;
+  failure.kind = condition.kind;
+  failure.key = condition.key;
+  failure.met_value = outcome.met_value;
+  failure.met_count = outcome.met_count;
+  failure.met_until = outcome.met_until;
+  const bool second =
+      std::any_of(item.failures.begin(), item.failures.end(),
+                  [&](const ConditionFailure& earlier) { return earlier.same_condition(failure); });
+  if (second)
+    item.doom = {"condition_failed_twice", std::string(condition_name(failure.kind)) + " of \"" +
+                                               failure.key +
+                                               "\" did not hold on the second call either"};
+  if (planned.action == Planned::Action::kAct && failure.key == act_key(item)) {
+    if (const Status recalled = recall_request(item); !recalled.is_ok())
+      item.doom = {"store_error", recalled.text()};
+  }
+  item.failures.push_back(std::move(failure));
+  item.alone = true;
+  const std::lock_guard lock(mutex_);
+  --out_;
+  if (item.phase == Phase::kAct) {
+    dispatcher_.act(std::move(planned.item));
+  } else {
+    dispatcher_.again(std::move(planned.item));
+  }
+}
+
+void Stage::park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until) {
+  const std::lock_guard lock(mutex_);
+  --out_;
+  bool changed = false;
+  for (const std::string& key : item->wait_keys) {
+    context_.store->watch(key);
+    // A change between the call and the watch would wake nobody: look once more.
+    const auto seen = std::find_if(shown.begin(), shown.end(),
+                                   [&](const ShownValue& value) { return value.key == key; });
+    if (seen == shown.end()) continue;
+    const auto now = context_.store->get(key);
+    changed = changed || !now.is_ok() || !same_value(*now, seen->value);
+  }
+  if (changed) {
+    unwatch(item->wait_keys);
+    item->wait_keys.clear();
+    dispatcher_.again(std::move(item));
+    return;
+  }
+  dispatcher_.wait(std::move(item), until);
+}
+
+void Stage::report(const Planned& planned) {
+  if (planned.dead) {
+    ++counts_.dead_letters;
+    log::debug("{}: dead letter {}, {}", spec_.name, planned.reason, planned.detail);
+  }
+  if (context_.observer == nullptr) return;
+  if (planned.dead) context_.observer->dead_lettered(&spec_, planned.reason, planned.detail);
+  for (const Call::Emission& emission : planned.emissions)
+    context_.observer->emitted(context_.pipeline->streams[emission.port->stream_index],
+                               stream::FieldsView(emission.fields), context_.clock->now());
+}
+
+// --- Acting ---
+
+Progress Stage::act(Acting& acting) {
+  Progress progress;
+  ItemPtr item;
+  {
+    const std::lock_guard lock(mutex_);
+    item = dispatcher_.take_act();
+    if (item == nullptr) return progress;
+    ++out_;
+  }
+  progress.worked = true;
+  ++counts_.acts;
+  acting.arena.reset();
+  acting.call.begin(item.get(), nullptr, &acting.random);
+  const int32_t code = workers_.front()->instance->act(acting.call.raw());
+  if (progress.error = acting.call.store_error(); !progress.error.is_ok()) return progress;
+
+  WallTime again_at{};
+  if (code == SLUICE_ACT_DONE) {
+    item->outcome = std::move(acting.call.outcome);
+    item->phase = Phase::kSettle;
+  } else {
+    // Anything but a certain outcome: from now on the stage asks before it acts.
+    item->recovered = true;
+    Micros after(acting.call.after_us);
+    if (code != SLUICE_ACT_LATER) {
+      ++counts_.exceptions;
+      after = backoff(++item->act_failures);
+      log::warning("{}: act for entry {} failed, asked again in {} ms: {}", spec_.name,
+                   item->delivery.entry.id.text(), after.count() / 1000, acting.call.detail);
+    }
+    again_at = context_.clock->now() + after;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    --out_;
+    if (item->phase == Phase::kSettle) {
+      dispatcher_.again(std::move(item));
+    } else {
+      dispatcher_.wait(std::move(item), again_at);
+    }
+  }
+  waker_.wake();
+  return progress;
+}
+
+// --- Names and times ---
+
+std::string Stage::act_key(const Item& item) const {
+  return "sluice:act:" + context_.pipeline->name + ":" + spec_.name + ":" +
+         item.delivery.entry.id.text();
+}
+
+std::string Stage::marker_key(const Item& item) const {
+  return "sluice:inflight:" + context_.pipeline->name + ":" + spec_.name + ":" +
+         item.delivery.entry.id.text();
+}
+
+Micros Stage::backoff(uint32_t tries) const {
+  Micros wait = spec_.retry_min;
+  for (uint32_t i = 1; i < tries && wait < spec_.retry_max; ++i) wait *= 2;
+  return std::min<Micros>(wait, spec_.retry_max);
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,171 @@
+// A running stage: takes entries, calls the plugin, commits units, and keeps what must wait.
+//
+// Life of an entry here: delivered -> (held behind its order key) -> called -> one of
+//   ack      its unit is committed and it is gone
+//   wait     parked until a key changes or a time comes, then called again
+//   retry    parked with back-off; after `deliveries_max` tries a dead letter
+//   reject   a dead letter, in the same commit as the ack
+//   act      external: unit and request are committed and durable, then the world is touched, then
+//            `settle` says what came of it
+// A unit whose condition did not hold left no trace; the stage is called once more and told. The
+// same condition failing twice is a dead letter.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "graph/pipeline.h"
+#include "plugin/catalog.h"
+#include "policy/policy.h"
+#include "runtime/actor.h"
+#include "runtime/call.h"
+#include "runtime/dispatcher.h"
+#include "runtime/observer.h"
+
+namespace sluice::runtime {
+
+// Counts since the run began.
+struct StageCounts {
+  std::atomic<uint64_t> delivered{0};
+  std::atomic<uint64_t> acked{0};
+  std::atomic<uint64_t> waits{0};
+  std::atomic<uint64_t> retries{0};
+  std::atomic<uint64_t> dead_letters{0};
+  std::atomic<uint64_t> policy_errors{0};
+  std::atomic<uint64_t> exceptions{0};
+  std::atomic<uint64_t> fenced{0};
+  std::atomic<uint64_t> acts{0};
+};
+
+// What a stage shares with the rest of the run. All outlive it.
+struct StageContext {
+  const graph::Pipeline* pipeline = nullptr;
+  stream::Store* store = nullptr;
+  const Clock* clock = nullptr;
+  Observer* observer = nullptr;
+  std::vector<stream::StreamId> streams;  // by index in the pipeline
+  uint64_t seed = 0;
+};
+
+// Outputs, clock and store of a stage or source, as its calls see them.
+CallSite make_call_site(const StageContext& context, const graph::StageSpec& spec);
+
+class Stage {
+ public:
+  // Opens groups and instances, loads the policy. [control]
+  //
+  // Errors: kInvalid from the plugin's `open` (each complaint) and the policy; the store's own.
+  static Result<std::unique_ptr<Stage>> open(const StageContext& context,
+                                             const graph::StageSpec& spec,
+                                             std::shared_ptr<plugin::Library> library);
+  ~Stage();
+
+  const graph::StageSpec& spec() const { return spec_; }
+  const StageCounts& counts() const { return counts_; }
+
+  // One actor for each worker and, for external stages, for each act at once.
+  std::vector<Actor*> actors();
+
+  // Wakes its workers: an input has entries, or a stage below it has room again.
+  void wake() { waker_.wake(); }
+  bool reads(stream::StreamId stream) const;
+  // Entries waiting for `key` are called again. From the store's listener.
+  void key_changed(std::string_view key);
+
+  // Stops reading from streams fed from outside; what is inside runs on. [any]
+  void stop_intake() { intake_stopped_ = true; }
+
+  // Nothing delivered, nothing pending here, nothing left to read. [any]
+  bool idle() const;
+  // As `idle`, but entries parked or held do not count: what a stopping run may leave pending.
+  bool quiet() const;
+  // Lag and pending of all its groups.
+  uint64_t open_entries() const;
+
+  // Looks for a new version of the policy file; logs what it did. [any]
+  void poll_policy();
+
+  // Stages to wake when this one made room. [control]
+  void set_upstream(std::vector<Stage*> upstream) { upstream_ = std::move(upstream); }
+  // Groups below whose lag stops this stage from reading. [control]
+  struct Bound {
+    stream::GroupId group;
+    uint64_t lag_max;
+  };
+  void set_bounds(std::vector<Bound> bounds) { bounds_ = std::move(bounds); }
+
+  struct Input {
+    stream::StreamId stream = 0;
+    stream::GroupId group = 0;
+    const graph::StreamSpec* spec = nullptr;
+    bool recovered = false;     // own pending entries of an earlier process were taken up
+    EntryId recovered_after{};  // how far
+  };
+  const std::vector<Input>& inputs() const { return inputs_; }
+
+ private:
+  class Worker;
+  class Acting;
+  struct Planned;
+
+  Stage(const StageContext& context, const graph::StageSpec& spec);
+
+  Status open_inputs();
+
+  // Under mutex_
+  Status fill(size_t count_max);
+  bool may_read(const Input& input) const;
+  bool has_room() const;
+  void accept(std::vector<stream::Delivery> deliveries, size_t wire);
+  ItemPtr make_item(stream::Delivery delivery, size_t wire) const;
+  void unwatch(const std::vector<std::string>& keys);
+
+  // Of workers
+  Progress step(Worker& worker);
+  Status recall_request(Item& item) const;
+  Status mark_in_flight(Item& item);
+  Planned evaluate(Worker& worker, ItemPtr item);
+  Planned judge(Worker& worker, ItemPtr item, int32_t code);
+  Planned reject(Worker& worker, ItemPtr item, std::string_view reason, std::string_view detail);
+  Planned retry(Worker& worker, ItemPtr item, std::string reason, std::string detail);
+  Planned begin_act(Worker& worker, ItemPtr item);
+  Status commit(Worker& worker, std::vector<Planned> planned);
+  Status apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
+  void unmet(Planned planned, const stream::UnitOutcome& outcome);
+  void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
+  void report(const Planned& planned);
+  Progress act(Acting& acting);
+
+  std::string act_key(const Item& item) const;
+  std::string marker_key(const Item& item) const;
+  Micros backoff(uint32_t tries) const;
+
+  // Fixed after `open`.
+  const StageContext context_;
+  const graph::StageSpec& spec_;
+  const bool external_;
+  std::vector<Input> inputs_;  // `recovered*` is guarded by mutex_
+  CallSite site_;
+  stream::StreamId dead_letter_ = 0;
+  std::unique_ptr<policy::Live> policy_;  // null: defaults
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Acting>> actings_;
+  std::vector<Stage*> upstream_;
+  std::vector<Bound> bounds_;
+
+  StageCounts counts_;
+  Waker waker_;
+  std::atomic<bool> intake_stopped_{false};
+  std::atomic<bool> blocked_{false};  // by a bound below; woken when there is room
+
+  mutable std::mutex mutex_;
+  Dispatcher dispatcher_;  // guarded by mutex_
+  size_t out_ = 0;         // items with a worker or an act; guarded by mutex_
+  size_t next_input_ = 0;  // guarded by mutex_
+};
+
+}  // namespace sluice::runtime

@@ -1,0 +1,97 @@
+#include "runtime/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::runtime {
+namespace {
+
+ItemPtr item(uint64_t seq, std::string order_key = {}) {
+  auto item = std::make_unique<Item>();
+  item->delivery.entry.id = {1, seq};
+  item->order_key = std::move(order_key);
+  return item;
+}
+
+std::vector<uint64_t> take_ids(Dispatcher& dispatcher, std::vector<ItemPtr>& out, size_t max = 10) {
+  out.clear();
+  dispatcher.take(out, max);
+  std::vector<uint64_t> ids;
+  for (const ItemPtr& taken : out) ids.push_back(taken->delivery.entry.id.seq);
+  return ids;
+}
+
+using Ids = std::vector<uint64_t>;
+
+TEST(DispatcherTake, OneOfAnOrderKeyAtATime) {
+  Dispatcher dispatcher;
+  dispatcher.add(item(1, "BTC"));
+  dispatcher.add(item(2, "BTC"));
+  dispatcher.add(item(3, "ETH"));
+  std::vector<ItemPtr> out;
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{1, 3}));
+  std::vector<ItemPtr> none;
+  EXPECT_EQ(take_ids(dispatcher, none), Ids{});
+  dispatcher.finish(std::move(out[0]));
+  EXPECT_EQ(take_ids(dispatcher, none), (Ids{2}));
+  dispatcher.finish(std::move(none[0]));
+  dispatcher.finish(std::move(out[1]));
+  EXPECT_EQ(dispatcher.size(), 0u);
+}
+
+TEST(DispatcherTake, AnItemThatMustBeAloneComesAlone) {
+  Dispatcher dispatcher;
+  dispatcher.add(item(1));
+  dispatcher.add(item(2));
+  dispatcher.add(item(3));
+  std::vector<ItemPtr> out;
+  dispatcher.take(out, 3);
+  out[1]->alone = true;
+  dispatcher.again(std::move(out[2]));
+  dispatcher.again(std::move(out[1]));
+  dispatcher.again(std::move(out[0]));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{1}));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{2}));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{3}));
+}
+
+TEST(DispatcherWait, AKeyOrTheTimeReleasesOnce) {
+  Dispatcher dispatcher;
+  for (uint64_t i = 1; i <= 3; ++i) dispatcher.add(item(i));
+  std::vector<ItemPtr> out;
+  dispatcher.take(out, 3);
+  out[0]->wait_keys = {"a", "b"};
+  out[1]->wait_keys = {"b"};
+  dispatcher.wait(std::move(out[0]), from_ms(100));
+  dispatcher.wait(std::move(out[1]), from_ms(200));
+  dispatcher.wait(std::move(out[2]), from_ms(50));
+  EXPECT_EQ(dispatcher.next_due(), from_ms(50));
+
+  std::vector<std::string> released;
+  dispatcher.release_due(from_ms(60), released);
+  EXPECT_TRUE(released.empty());
+  dispatcher.release_key("a", released);
+  EXPECT_EQ(released, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{3, 1}));
+  EXPECT_EQ(dispatcher.next_due(), from_ms(200));
+  dispatcher.release_due(from_ms(200), released);
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{2}));
+  EXPECT_FALSE(dispatcher.next_due());
+}
+
+TEST(DispatcherTakeAct, ActsHaveTheirOwnQueueAlsoAfterAWait) {
+  Dispatcher dispatcher;
+  dispatcher.add(item(1));
+  std::vector<ItemPtr> out;
+  dispatcher.take(out, 1);
+  out[0]->phase = Phase::kAct;
+  dispatcher.wait(std::move(out[0]), from_ms(5));
+  EXPECT_EQ(dispatcher.take_act(), nullptr);
+  std::vector<std::string> released;
+  dispatcher.release_due(from_ms(5), released);
+  std::vector<ItemPtr> none;
+  EXPECT_EQ(take_ids(dispatcher, none), Ids{});
+  EXPECT_NE(dispatcher.take_act(), nullptr);
+}
+
+}  // namespace
+}  // namespace sluice::runtime

@@ -1,0 +1,236 @@
+// The shipped trade pipeline through the built program: recorded decisions in, terminal records
+// out.
+//
+// Terminal records are compared as sets of whole entries: ids of entries and delivery counts may
+// differ after a crash, what was decided and done may not.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <map>
+#include <random>
+#include <set>
+
+#include "engine/embedded_store.h"
+#include "fixtures/program.h"
+
+namespace sluice {
+namespace {
+
+using testing::Ended;
+using testing::Program;
+
+const std::string kPipeline = SLUICE_SOURCE_DIR "/pipelines/trade.yaml";
+const std::string kSample = SLUICE_SOURCE_DIR "/pipelines/samples/decisions.ndjson";
+
+constexpr const char* kTerminalStreams[] = {
+    "quantum:stream:execution.result", "quantum:stream:apply.result",
+    "quantum:stream:trade.duplicate", "quantum:stream:dead"};
+
+class TradeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-trade-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string store_at(const std::string& name) const { return folder_ + "/" + name; }
+
+  Program start(const std::string& store, const std::string& input) const {
+    return Program({"run", kPipeline, "--input", input, "--format", "json"}, folder_,
+                   {"SLUICE_DATA=" + store_at(store), "SLUICE_KLINES=" + klines_});
+  }
+  Ended run(const std::string& store, const std::string& input) const {
+    return start(store, input).wait();
+  }
+
+  std::vector<stream::Entry> entries(const std::string& store, const std::string& name) const {
+    auto opened = engine::EmbeddedStore::open_read_only(store_at(store), system_disk(), clock_);
+    EXPECT_TRUE(opened.is_ok()) << opened.status().text();
+    const stream::StreamId id = (*opened)->find_stream(name);
+    EXPECT_NE(id, 0u) << name;
+    auto range = (*opened)->range(id, EntryId{}, 1'000'000);
+    EXPECT_TRUE(range.is_ok()) << range.status().text();
+    return std::move(range).value();
+  }
+
+  std::multiset<std::string> terminal_records(const std::string& store) const {
+    std::multiset<std::string> records;
+    for (const char* name : kTerminalStreams) {
+      for (const stream::Entry& entry : entries(store, name)) {
+        std::string text = name;
+        for (const stream::FieldView& field : entry.fields.view()) {
+          if (field.name == "sluice.deliveries" || field.name == "sluice.id") continue;
+          text += "\n" + std::string(field.name) + "=" + std::string(field.value);
+        }
+        records.insert(text);
+      }
+    }
+    return records;
+  }
+
+  // Empty when both are the same; else the first record of each side that the other lacks.
+  static std::string difference(const std::multiset<std::string>& expected,
+                                const std::multiset<std::string>& met) {
+    std::vector<std::string> missing, surplus;
+    std::set_difference(expected.begin(), expected.end(), met.begin(), met.end(),
+                        std::back_inserter(missing));
+    std::set_difference(met.begin(), met.end(), expected.begin(), expected.end(),
+                        std::back_inserter(surplus));
+    if (missing.empty() && surplus.empty()) return {};
+    return std::to_string(missing.size()) + " missing, " + std::to_string(surplus.size()) +
+           " not expected\nmissing: " + (missing.empty() ? "" : missing.front()) +
+           "\nnot expected: " + (surplus.empty() ? "" : surplus.front());
+  }
+
+  std::string folder_;
+  std::string klines_;
+  SystemClock clock_;
+};
+
+TEST_F(TradeTest, TheSampleIsAccountedForAndSomethingIsExecuted) {
+  const Ended ended = run("store", kSample);
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_THAT(ended.out, ::testing::HasSubstr("\"balanced\":true"));
+  size_t filled = 0;
+  for (const stream::Entry& result : entries("store", "quantum:stream:execution.result"))
+    filled += result.fields.find("status") == "FILLED" ? 1 : 0;
+  EXPECT_GT(filled, 10u);
+}
+
+TEST_F(TradeTest, EveryOrderHasBothPermitsOfItsPlanAndAtMostOneResult) {
+  ASSERT_EQ(run("store", kSample).exit_code, 0);
+  std::set<std::string> plans;
+  for (const stream::Entry& order : entries("store", "quantum:stream:apply.order")) {
+    const std::string plan(order.fields.find("plan_id").value_or(""));
+    EXPECT_TRUE(plans.insert(plan).second) << "two orders for plan " << plan;
+    for (const char* permit : {"governor_permit", "p33_permit"})
+      EXPECT_THAT(std::string(order.fields.find(permit).value_or("")),
+                  ::testing::HasSubstr("\"plan_id\": \"" + plan + "\""));
+  }
+  EXPECT_FALSE(plans.empty());
+  std::set<std::string> results;
+  for (const stream::Entry& result : entries("store", "quantum:stream:execution.result"))
+    EXPECT_TRUE(results.insert(std::string(result.fields.find("plan_id").value_or(""))).second);
+  EXPECT_EQ(results, plans);
+}
+
+TEST_F(TradeTest, TwoRunsGiveTheSameStreams) {
+  ASSERT_EQ(run("a", kSample).exit_code, 0);
+  ASSERT_EQ(run("b", kSample).exit_code, 0);
+  for (const char* name : {"quantum:stream:execution.result", "quantum:stream:apply.result",
+                           "quantum:stream:apply.order", "quantum:stream:trade.intent"}) {
+    const auto a = entries("a", name), b = entries("b", name);
+    ASSERT_EQ(a.size(), b.size()) << name;
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].id, b[i].id) << name;
+      EXPECT_EQ(a[i].fields, b[i].fields) << name;
+    }
+  }
+}
+
+TEST_F(TradeTest, ASecondRunOverTheSameStoreAndFilePublishesNothingNew) {
+  ASSERT_EQ(run("store", kSample).exit_code, 0);
+  const size_t intents = entries("store", "quantum:stream:trade.intent").size();
+  const auto records = terminal_records("store");
+  const Ended again = run("store", kSample);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(entries("store", "quantum:stream:trade.intent").size(), intents);
+  EXPECT_EQ(difference(records, terminal_records("store")), "");
+}
+
+// Fifty cuts; SLUICE_KILLS sets another number for long runs.
+TEST_F(TradeTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(run("calm", kSample).exit_code, 0);
+  const auto calm = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - begin);
+  const auto expected = terminal_records("calm");
+
+  const char* wanted = std::getenv("SLUICE_KILLS");
+  const int trials = wanted != nullptr ? std::atoi(wanted) : 50;
+  const unsigned seed = std::random_device{}();
+  std::mt19937 random(seed);
+  int killed = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    const std::string store = "store" + std::to_string(trial);
+    // Now and then the second run is cut down as well.
+    for (int cut = 0; cut <= trial % 3; ++cut) {
+      Program program = start(store, kSample);
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(random() % static_cast<unsigned>(calm.count() * 11 / 10)));
+      program.signal(SIGKILL);
+      killed += program.wait().exit_code == -1 ? 1 : 0;
+    }
+    const Ended ended = run(store, kSample);
+    ASSERT_EQ(ended.exit_code, 0) << "seed " << seed << " trial " << trial << ": " << ended.err;
+    ASSERT_EQ(difference(expected, terminal_records(store)), "")
+        << "seed " << seed << " trial " << trial;
+    std::filesystem::remove_all(store_at(store));
+  }
+  EXPECT_GT(killed, trials / 3);
+}
+
+// The 510 recorded decisions, when they are there.
+class RecordedTest : public TradeTest {
+ protected:
+  void SetUp() override {
+    TradeTest::SetUp();
+    const char* shared = std::getenv("SLUICE_SHARED");
+    const std::string data =
+        (shared != nullptr ? shared : SLUICE_SOURCE_DIR "/../shared") + std::string("/data");
+    decisions_ = data + "/decisions-2025-11-22.ndjson";
+    klines_ = data + "/klines";
+    if (!std::filesystem::exists(decisions_))
+      GTEST_SKIP() << "no recorded decisions at " << decisions_;
+  }
+  std::string decisions_;
+};
+
+TEST_F(RecordedTest, AllDecisionsAreAccountedForAndUsdcPairsNameFieldValueAndRule) {
+  const Ended ended = run("store", decisions_);
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_THAT(ended.out, ::testing::HasSubstr("\"entered\":510"));
+  EXPECT_THAT(ended.out, ::testing::HasSubstr("\"balanced\":true"));
+
+  size_t refused = 0;
+  for (const stream::Entry& letter : entries("store", "quantum:stream:dead")) {
+    ASSERT_EQ(letter.fields.find("sluice.reason"), "schema");
+    const std::string detail(letter.fields.find("sluice.detail").value_or(""));
+    EXPECT_THAT(detail,
+                ::testing::AllOf(::testing::HasSubstr("\"symbol\""), ::testing::HasSubstr("USDC"),
+                                 ::testing::HasSubstr("^[A-Z]{3,10}USDT$")));
+    ++refused;
+  }
+  EXPECT_EQ(refused, 320u);
+  std::map<std::string, int> symbols;
+  for (const stream::Entry& intent : entries("store", "quantum:stream:trade.intent")) {
+    const std::string payload(intent.fields.find("payload").value_or(""));
+    for (const char* symbol : {"BTCUSDT", "SOLUSDT", "ETHUSDT", "NEARUSDT", "APTUSDT"})
+      symbols[symbol] +=
+          payload.find("\"" + std::string(symbol) + "\"") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_EQ(
+      symbols,
+      (std::map<std::string, int>{
+          {"BTCUSDT", 92}, {"SOLUSDT", 92}, {"ETHUSDT", 4}, {"NEARUSDT", 1}, {"APTUSDT", 1}}));
+}
+
+TEST_F(RecordedTest, TwiceTheSameAndTheSecondTimeNothingNew) {
+  ASSERT_EQ(run("a", decisions_).exit_code, 0);
+  ASSERT_EQ(run("b", decisions_).exit_code, 0);
+  const auto a = entries("a", "quantum:stream:execution.result");
+  const auto b = entries("b", "quantum:stream:execution.result");
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].fields, b[i].fields);
+  const auto records = terminal_records("a");
+  ASSERT_EQ(run("a", decisions_).exit_code, 0);
+  EXPECT_EQ(difference(records, terminal_records("a")), "");
+  EXPECT_EQ(entries("a", "quantum:stream:trade.intent").size(), 190u);
+}
+
+}  // namespace
+}  // namespace sluice
