@@ -106,14 +106,17 @@ int64_t CounterTable::count_for(std::string_view name, const stream::Window& win
   return total;
 }
 
-int64_t CounterTable::room_at(std::string_view name, const stream::Window& window,
-                              int64_t excess) const {
+int64_t CounterTable::room_at(std::string_view name, const stream::Window& window, int64_t excess,
+                              int64_t now_ms) const {
   const auto it = counters_.find(name);
   const int64_t length = window.length.count();
   if (it == counters_.end() || length <= 0 || it->second.window.kind != window.kind) return 0;
+  const auto counts = [&](int64_t made_ms) { return now_ms - made_ms < length; };
+  const Counter& counter = it->second;
   if (window.kind == stream::WindowKind::kFixed)
-    return excess <= it->second.total ? it->second.started_ms + length : 0;
-  for (const Counter::Reservation& made : it->second.reservations) {
+    return counts(counter.started_ms) && excess <= counter.total ? counter.started_ms + length : 0;
+  for (const Counter::Reservation& made : counter.reservations) {
+    if (!counts(made.made_ms)) continue;
     excess -= made.amount;
     if (excess <= 0) return made.made_ms + length;
   }

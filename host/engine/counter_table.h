@@ -51,7 +51,8 @@ class CounterTable {
   int64_t count_for(std::string_view name, const stream::Window& window, int64_t now_ms) const;
 
   // When the window will have forgotten at least `excess` of what counts now; 0: never by itself.
-  int64_t room_at(std::string_view name, const stream::Window& window, int64_t excess) const;
+  int64_t room_at(std::string_view name, const stream::Window& window, int64_t excess,
+                  int64_t now_ms) const;
 
   void reserve(std::string_view name, int64_t amount, const stream::Window& window, int64_t now_ms);
   void release(std::string_view name, int64_t amount, int64_t reserved_ms, int64_t now_ms);

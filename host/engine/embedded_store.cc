@@ -573,8 +573,8 @@ bool EmbeddedStore::reserve_holds(const Unit& unit, size_t index, UnitOutcome& o
   if (fits && total <= condition.limit) return true;
   outcome.met_count = met;
   if (fits)
-    outcome.met_until =
-        from_ms(state_.counters.room_at(condition.key, condition.window, total - condition.limit));
+    outcome.met_until = from_ms(state_.counters.room_at(
+        condition.key, condition.window, total - condition.limit, record_us_ / 1000));
   return false;
 }
 
