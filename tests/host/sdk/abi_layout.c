@@ -1,5 +1,6 @@
-/* The layout of the C table, fixed for the life of major version 1 on LP64 (x86-64, aarch64). That this
- * file compiles shows that "sluice/abi.h" is C11; the numbers show that nothing was moved or resized. */
+/* The layout of the C table, fixed for the life of major version 1 on LP64 (x86-64, aarch64). That
+ * this file compiles shows that "sluice/abi.h" is C11; the numbers show that nothing was moved or
+ * resized. */
 #include "sluice/abi.h"
 
 _Static_assert(sizeof(sluice_text) == 16, "layout");

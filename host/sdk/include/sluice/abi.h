@@ -1,14 +1,14 @@
 /* The plain C table between the sluice host and a stage plugin. Compiles as C11 and C++20.
  *
- * A plugin exports one constant, `sluice_plugin_v1`. Everything else is reached from it. Plugin authors
- * normally include "sluice/plugin.h" and never see this page.
+ * A plugin exports one constant, `sluice_plugin_v1`. Everything else is reached from it. Plugin
+ * authors normally include "sluice/plugin.h" and never see this page.
  *
  * Rules of the edge
- *   - Structures the plugin hands over are constant for the life of the library. Fields are appended,
- *     never moved; sizes stand in the table so that arrays can grow their elements.
- *   - Who allocates frees. Arguments are views until the call returns; what the plugin passes to a host
- *     call is copied before that call returns.
- *   - No exception crosses. Function pointers return a code below; the text goes to `host->explain`.
+ *   - Structures the plugin hands over are constant for the life of the library. Fields are
+ *     appended, never moved; sizes stand in the table so that arrays can grow their elements.
+ *   - Who allocates frees. Arguments are views until the call returns; what the plugin passes to
+ *     a host call is copied before that call returns.
+ *   - No exception crosses. Function pointers return a code below; the text goes to `explain`.
  *   - Text is UTF-8 with a size, not zero-terminated, except `const char*` in descriptions.
  *   - Durations are microseconds in an int64_t. Times are microseconds since the Unix epoch, UTC.
  */
@@ -67,7 +67,7 @@ typedef struct sluice_member {
   sluice_value value;
 } sluice_member;
 
-/* ---- Descriptions -------------------------------------------------------------------------------- */
+/* ---- Descriptions ---- */
 
 /* A setting of a stage, or one value a hook returns. */
 typedef struct sluice_param {
@@ -75,9 +75,9 @@ typedef struct sluice_param {
   const char* doc;
   uint32_t type;
   uint32_t reserved;
-  const char* unit;           /* what a bare number counts, e.g. "USDT"; NULL when obvious */
-  const char* default_text;   /* as written in YAML; NULL: required */
-  const char* min_text;       /* NULL: unbounded */
+  const char* unit;         /* what a bare number counts, e.g. "USDT"; NULL when obvious */
+  const char* default_text; /* as written in YAML; NULL: required */
+  const char* min_text;     /* NULL: unbounded */
   const char* max_text;
   const char* const* choices; /* NULL-terminated; NULL: any */
 } sluice_param;
@@ -85,7 +85,7 @@ typedef struct sluice_param {
 /* One argument of a hook. */
 typedef struct sluice_arg {
   const char* name;
-  uint32_t type;             /* SLUICE_TEXT or SLUICE_RECORD */
+  uint32_t type; /* SLUICE_TEXT or SLUICE_RECORD */
   uint32_t reserved;
   const char* const* fields; /* RECORD: names a policy may read, NULL-terminated */
 } sluice_arg;
@@ -125,7 +125,7 @@ typedef struct sluice_key {
 
 enum sluice_kind_type { SLUICE_STAGE = 0, SLUICE_SOURCE = 1, SLUICE_EXTERNAL = 2 };
 
-/* ---- What the host offers during a call ---------------------------------------------------------- */
+/* ---- What the host offers during a call ---- */
 
 /* What a stage returns. */
 enum sluice_verdict {
@@ -142,7 +142,12 @@ enum { SLUICE_GET_ABSENT = 0, SLUICE_GET_TEXT = 1, SLUICE_GET_FIELDS = 2, SLUICE
 
 enum { SLUICE_WINDOW_FIXED = 0, SLUICE_WINDOW_SLIDING = 1 };
 
-enum sluice_condition { SLUICE_CLAIM = 0, SLUICE_TAKE = 1, SLUICE_RESERVE = 2, SLUICE_UNCHANGED = 3 };
+enum sluice_condition {
+  SLUICE_CLAIM = 0,
+  SLUICE_TAKE = 1,
+  SLUICE_RESERVE = 2,
+  SLUICE_UNCHANGED = 3
+};
 
 /* Why a unit of this entry was not applied. Set on the second call only. */
 typedef struct sluice_failure {
@@ -156,8 +161,8 @@ typedef struct sluice_failure {
 
 enum { SLUICE_LOG_DEBUG = 0, SLUICE_LOG_INFO = 1, SLUICE_LOG_WARNING = 2, SLUICE_LOG_ERROR = 3 };
 
-/* Host calls. `call` is the pointer the plugin was given with the call. A host newer than the plugin has
- * a larger table; check `struct_size` before using a later function. */
+/* Host calls. `call` is the pointer the plugin was given with the call. A host newer than the
+ * plugin has a larger table; check `struct_size` before using a later function. */
 typedef struct sluice_host {
   size_t struct_size;
   uint32_t abi_minor;
@@ -170,15 +175,15 @@ typedef struct sluice_host {
   uint32_t (*delivery_count)(void* call);
   int64_t (*first_delivered_us)(void* call);
   size_t (*field_count)(void* call);
-  int32_t (*field_at)(void* call, size_t index, sluice_field* out);          /* 1 or 0 */
-  int32_t (*field)(void* call, sluice_text name, sluice_text* out);          /* 1 or 0 */
+  int32_t (*field_at)(void* call, size_t index, sluice_field* out); /* 1 or 0 */
+  int32_t (*field)(void* call, sluice_text name, sluice_text* out); /* 1 or 0 */
 
   /* Values under keys. Views stay valid until the verdict is returned. */
-  int32_t (*get)(void* call, sluice_text key, sluice_text* out);             /* SLUICE_GET_* */
+  int32_t (*get)(void* call, sluice_text key, sluice_text* out); /* SLUICE_GET_* */
   int32_t (*get_field)(void* call, sluice_text key, sluice_text name, sluice_text* out);
 
-  /* Policy. `results` has room for the hook's result_count. 0: done; -1: the policy failed and the host
-   * rejects the entry with `policy_error`, whatever verdict follows. */
+  /* Policy. `results` has room for the hook's result_count. 0: done; -1: the policy failed and the
+   * host rejects the entry with `policy_error`, whatever verdict follows. */
   int32_t (*policy)(void* call, sluice_text hook, const sluice_value* args, size_t arg_count,
                     sluice_value* results, size_t result_count);
   sluice_text (*policy_version)(void* call);
@@ -188,11 +193,13 @@ typedef struct sluice_host {
   void (*take)(void* call, sluice_text key);
   void (*reserve)(void* call, sluice_text counter, int64_t amount, int64_t limit,
                   uint32_t window_kind, int64_t window_us);
-  void (*unchanged)(void* call, sluice_text key); /* key must have been read with `get` in this call */
+  void (*unchanged)(void* call,
+                    sluice_text key); /* key must have been read with `get` in this call */
   int32_t (*failure)(void* call, sluice_failure* out); /* 1: this is the second call */
 
   /* Effects. */
-  int32_t (*emit)(void* call, sluice_text port, const sluice_field* fields, size_t count); /* -1: no such port */
+  int32_t (*emit)(void* call, sluice_text port, const sluice_field* fields,
+                  size_t count); /* -1: no such port */
   void (*put)(void* call, sluice_text key, sluice_text value, int64_t ttl_us); /* ttl 0: for ever */
   void (*put_fields)(void* call, sluice_text key, const sluice_field* fields, size_t count,
                      int64_t ttl_us);
@@ -203,17 +210,20 @@ typedef struct sluice_host {
   void (*explain)(void* call, sluice_text reason, sluice_text detail);
   void (*wait_on)(void* call, const sluice_text* keys, size_t count, int64_t until_us);
   void (*retry_after)(void* call, int64_t after_us);
-  void (*act_request)(void* call, sluice_text idempotency_key, const sluice_field* fields, size_t count);
+  void (*act_request)(void* call, sluice_text idempotency_key, const sluice_field* fields,
+                      size_t count);
 
   void (*log)(void* call, uint32_t level, sluice_text text);
 
   /* External and source calls only. */
   uint64_t (*random)(void* call);
-  int32_t (*request_field)(void* call, sluice_text name, sluice_text* out); /* act, settle: the request */
+  int32_t (*request_field)(void* call, sluice_text name,
+                           sluice_text* out); /* act, settle: the request */
   sluice_text (*idempotency_key)(void* call);
-  int64_t (*requested_us)(void* call);  /* when the request became durable */
-  int32_t (*recovered)(void* call);     /* act: 1 when an earlier process may already have acted */
-  void (*outcome)(void* call, const sluice_field* fields, size_t count); /* act: what the world said */
+  int64_t (*requested_us)(void* call); /* when the request became durable */
+  int32_t (*recovered)(void* call);    /* act: 1 when an earlier process may already have acted */
+  void (*outcome)(void* call, const sluice_field* fields,
+                  size_t count); /* act: what the world said */
   int32_t (*outcome_field)(void* call, sluice_text name, sluice_text* out); /* settle */
 
   /* NULL when the host does not know the extension, e.g. "sluice.metrics/1". */
@@ -225,7 +235,8 @@ typedef struct sluice_call {
   void* call;
 } sluice_call;
 
-/* Settings of one stage, complete: defaults are filled in, types and ranges were checked by the host. */
+/* Settings of one stage, complete: defaults are filled in, types and ranges were checked by the
+ * host. */
 typedef struct sluice_settings {
   size_t struct_size;
   void* context;
@@ -238,9 +249,9 @@ typedef struct sluice_settings {
 
 /* What `act` returns. */
 enum sluice_act {
-  SLUICE_ACT_DONE = 0,   /* `outcome` was called; the host settles */
-  SLUICE_ACT_LATER = 1,  /* not known yet; called again after `retry_after`, with `recovered` 1 */
-  SLUICE_ACT_FAILED = 2  /* exception; treated as LATER with back-off, never as "did not happen" */
+  SLUICE_ACT_DONE = 0,  /* `outcome` was called; the host settles */
+  SLUICE_ACT_LATER = 1, /* not known yet; called again after `retry_after`, with `recovered` 1 */
+  SLUICE_ACT_FAILED = 2 /* exception; treated as LATER with back-off, never as "did not happen" */
 };
 
 /* What `poll` returns. */
@@ -251,12 +262,12 @@ enum sluice_poll {
   SLUICE_POLL_FAILED = 3
 };
 
-/* ---- The table ----------------------------------------------------------------------------------- */
+/* ---- The table ---- */
 
 typedef struct sluice_kind {
   const char* kind; /* `use: plugin.kind`, or `use: plugin` when there is one */
   const char* doc;
-  uint32_t type;    /* sluice_kind_type */
+  uint32_t type; /* sluice_kind_type */
   uint32_t reserved;
   const sluice_port* inputs;
   size_t input_count;

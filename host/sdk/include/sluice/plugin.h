@@ -365,8 +365,11 @@ class Unit {
   std::optional<Failure> failure() const {
     sluice_failure raw{};
     if (raw_->host->failure(raw_->call, &raw) == 0) return std::nullopt;
-    return Failure{static_cast<Failure::Condition>(raw.condition), detail::view(raw.key),
-                   raw.met_present != 0, detail::view(raw.met_text), raw.met_count,
+    return Failure{static_cast<Failure::Condition>(raw.condition),
+                   detail::view(raw.key),
+                   raw.met_present != 0,
+                   detail::view(raw.met_text),
+                   raw.met_count,
                    detail::time_from(raw.met_until_us)};
   }
 
