@@ -249,9 +249,9 @@ void Stage::poll_policy() {
   if (policy_ == nullptr) return;
   const policy::Live::Report report = policy_->poll();
   if (report.change == policy::Live::Change::kSwapped)
-    log::info("{}: policy {} is live", spec_.name, report.text);
+    log::info("{}: policy {}", spec_.name, report.text);
   if (report.change == policy::Live::Change::kRefused)
-    log::warning("{}: new policy refused, the old one stays: {}", spec_.name, report.text);
+    log::warning("{}: policy refused: {}", spec_.name, report.text);
 }
 
 // --- Taking entries (under mutex_) ---

@@ -55,6 +55,8 @@ class Prices {
 
   // "klines of 10 symbols" or "seeded random walk, seed 7".
   std::string source() const;
+  // No candles were given: the prices are those of the walk.
+  bool are_invented() const { return settings_.klines.empty(); }
 
  private:
   struct Candle {

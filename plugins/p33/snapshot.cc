@@ -63,7 +63,9 @@ Poll Snapshot::poll(Unit& unit) {
 }
 
 void Snapshot::tell(const Unit& unit, const std::vector<std::string>& unpriced) {
-  unit.log(SLUICE_LOG_INFO, "paper exchange prices: " + prices_.source());
+  // Whoever looks at results should know that their prices are not those of any market.
+  unit.log(prices_.are_invented() ? SLUICE_LOG_WARNING : SLUICE_LOG_INFO,
+           "paper exchange prices: " + prices_.source());
   std::string names;
   for (const std::string& symbol : unpriced) names += " " + symbol;
   if (!names.empty()) unit.log(SLUICE_LOG_WARNING, "no price, hence no snapshot, for" + names);

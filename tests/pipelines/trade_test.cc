@@ -142,6 +142,30 @@ TEST_F(TradeTest, ASecondRunOverTheSameStoreAndFilePublishesNothingNew) {
   EXPECT_EQ(difference(records, terminal_records("store")), "");
 }
 
+// A policy that loops, answers text or a negative wait: no order, whatever else happens.
+TEST_F(TradeTest, APermitWaitThatFailsNeverLeadsToAnOrder) {
+  namespace fs = std::filesystem;
+  for (const char* body : {"while true do end", "return 'soon'", "return -1", "error('no')"}) {
+    const std::string copy = folder_ + "/copy";
+    fs::remove_all(copy);
+    fs::create_directories(copy);
+    fs::copy(SLUICE_SOURCE_DIR "/pipelines", copy + "/pipelines", fs::copy_options::recursive);
+    fs::copy(SLUICE_SOURCE_DIR "/lua", copy + "/lua", fs::copy_options::recursive);
+    std::ofstream(copy + "/lua/apply.lua")
+        << "return { permit_wait = function(plan) " << body << " end }";
+    fs::remove_all(store_at("store"));
+    const Ended ended = Program({"run", copy + "/pipelines/trade.yaml", "--input", kSample},
+                                folder_, {"SLUICE_DATA=" + store_at("store")})
+                            .wait();
+    ASSERT_EQ(ended.exit_code, 0) << body << ended.err;
+    EXPECT_THAT(entries("store", "quantum:stream:apply.order"), ::testing::IsEmpty()) << body;
+    size_t refused = 0;
+    for (const stream::Entry& letter : entries("store", "quantum:stream:dead"))
+      refused += letter.fields.find("sluice.reason") == "policy_error" ? 1 : 0;
+    EXPECT_GT(refused, 100u) << body;
+  }
+}
+
 // Fifty cuts; SLUICE_KILLS sets another number for long runs.
 TEST_F(TradeTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
   const auto begin = std::chrono::steady_clock::now();
