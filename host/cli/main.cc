@@ -17,13 +17,10 @@
 #include "cli/graph_command.h"
 #include "cli/plugin_command.h"
 #include "cli/policy_command.h"
+#include "cli/run_command.h"
 #include "cli/store_command.h"
 #include "cli/streams_command.h"
 #include "cli/tap_command.h"
-#if __has_include("cli/run_command.h")
-#include "cli/run_command.h"
-#define SLUICE_HAS_RUN
-#endif
 
 namespace sluice::cli {
 
@@ -116,9 +113,7 @@ void add_version(CLI::App& app, Common& common) {
 }
 
 void add_commands(CLI::App& app, Common& common) {
-#ifdef SLUICE_HAS_RUN
   add_run(app, common);
-#endif
   add_check(app, common);
   add_graph(app, common);
   add_streams(app, common);

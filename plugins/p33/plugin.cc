@@ -1,8 +1,5 @@
 #include "p33/ledger.h"
 #include "p33/permit.h"
-#ifdef SLUICE_P33_SNAPSHOT
 #include "p33/snapshot.h"
+
 SLUICE_PLUGIN("p33", "1.0.0", sluice::p33::Permit, sluice::p33::LedgerStage, sluice::p33::Snapshot)
-#else
-SLUICE_PLUGIN("p33", "1.0.0", sluice::p33::Permit, sluice::p33::LedgerStage)
-#endif
