@@ -201,11 +201,6 @@ std::vector<Actor*> Stage::actors() {
 
 // --- Being told ---
 
-bool Stage::reads(stream::StreamId stream) const {
-  return std::any_of(inputs_.begin(), inputs_.end(),
-                     [&](const Input& input) { return input.stream == stream; });
-}
-
 void Stage::key_changed(std::string_view key) {
   std::vector<std::string> released;
   {
@@ -604,7 +599,7 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
     if (owners[i] == planned.size()) continue;
     Planned& plan = planned[owners[i]];
     plan.unit = std::move(units[i]);
-    SLUICE_TRY(apply(std::move(plan), result.outcomes[i], to_act));
+    apply(std::move(plan), result.outcomes[i], to_act);
   }
   // The world may only be touched for what a power cut cannot take back.
   if (!to_act.empty()) {
@@ -632,11 +627,11 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
   return Status::ok();
 }
 
-Status Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
-                    std::vector<ItemPtr>& to_act) {
+void Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
+                  std::vector<ItemPtr>& to_act) {
   if (outcome.state == stream::UnitState::kConditionFailed) {
     unmet(std::move(planned), outcome);
-    return Status::ok();
+    return;
   }
   if (outcome.state == stream::UnitState::kFenced) {
     ++counts_.fenced;
@@ -646,14 +641,13 @@ Status Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
       planned.item->phase = Phase::kAct;
       planned.item->failures.clear();
       to_act.push_back(std::move(planned.item));
-      return Status::ok();
+      return;
     }
     ++counts_.acked;
   }
   const std::lock_guard lock(mutex_);
   --out_;
   dispatcher_.finish(std::move(planned.item));
-  return Status::ok();
 }
 
 void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {

@@ -72,7 +72,6 @@ class Stage {
 
   // Wakes its workers: an input has entries, or a stage below it has room again.
   void wake() { waker_.wake(); }
-  bool reads(stream::StreamId stream) const;
   // Entries waiting for `key` are called again. From the store's listener.
   void key_changed(std::string_view key);
 
@@ -134,7 +133,7 @@ class Stage {
   Planned retry(Worker& worker, ItemPtr item, std::string reason, std::string detail);
   Planned begin_act(Worker& worker, ItemPtr item);
   Status commit(Worker& worker, std::vector<Planned> planned);
-  Status apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
+  void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
   void unmet(Planned planned, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
   void report(const Planned& planned);
