@@ -58,6 +58,11 @@ const Hook* Kind::find_hook(std::string_view wanted) const {
   return nullptr;
 }
 
+std::string TimeUse::name() const {
+  if (!setting.empty()) return setting;
+  return result == hook ? hook : hook + "." + result;
+}
+
 Result<Catalog> Catalog::scan(const std::string& folder) {
   SLUICE_ASSIGN(paths, libraries_in(folder));
   Catalog catalog;

@@ -75,6 +75,25 @@ struct KeyFamily {
   std::string pattern;
   std::string doc;
   bool reads = false, writes = false, counter = false;
+  bool takes = false;  // waits for the key and uses it up
+  bool owns = false;   // no second stage of a pipeline may own it as well
+};
+
+enum class TimeRole : uint32_t {  // same numbers as the C table
+  kWait = SLUICE_TIME_WAIT,
+  kAgeMax = SLUICE_TIME_AGE_MAX,
+  kTtl = SLUICE_TIME_TTL,
+};
+
+// A duration of a kind that counts in the time budget of a pipeline.
+struct TimeUse {
+  TimeRole role = TimeRole::kWait;
+  std::string setting;       // one of both: a setting,
+  std::string hook, result;  // or a hook and which of its results
+  std::string pattern;       // kTtl: pattern of the keys that live so long
+
+  // "permit_wait", "rate_limit.global_window".
+  std::string name() const;
 };
 
 enum class KindType : uint32_t {
@@ -91,6 +110,7 @@ struct Kind {
   std::vector<Param> settings;
   std::vector<Hook> hooks;
   std::vector<KeyFamily> keys;
+  std::vector<TimeUse> times;
   std::vector<std::string> reasons;
 
   const Port* find_input(std::string_view name) const;
@@ -157,7 +177,7 @@ class Library {
   std::unique_ptr<State> state_;
 };
 
-// Pure check of complete settings; empty when fine.
+// Pure check of complete settings by the plugin's own code, run here; empty when fine.
 std::vector<Complaint> check_settings(const Library& library, std::string_view kind,
                                       std::string_view pipeline, std::string_view stage,
                                       const SettingValues& settings);
@@ -192,6 +212,18 @@ class Instance {
 // it was described", "did not answer within 2 s", "exited with status 3 ...". Bounds: `timeout_ms`,
 // 512 MiB.
 Result<Description> describe_in_child(const std::string& path, int timeout_ms = 2000);
+
+// One stage whose settings its plugin is asked about.
+struct SettingsQuestion {
+  std::string path;  // of the library
+  std::string kind, pipeline, stage;
+  const SettingValues* settings = nullptr;  // complete; borrowed
+};
+
+// The answers of the plugins' own checks, in the order asked, from a child process: a check that
+// crashes, hangs (2 s) or exits is a complaint of its stage and harms nobody.
+std::vector<std::vector<Complaint>> check_settings_in_child(
+    const std::vector<SettingsQuestion>& questions);
 
 struct Refusal {
   std::string path;

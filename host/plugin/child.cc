@@ -12,6 +12,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <utility>
@@ -36,13 +38,17 @@ namespace {
 constexpr rlim_t kMemoryMax = 512ULL << 20;  // sanitizers reserve terabytes of address space
 #endif
 constexpr uint32_t kFrameBytesMax = 16U << 20;
+constexpr int kCheckTimeoutMs = 2000;
 
-// What the child sends: a `kStarted` for each library, then its `kDescribed` with to_bytes.
-enum FrameType : uint32_t { kStarted = 1, kDescribed = 2 };
+// What the child sends for each job: a `kStarted`, then a `kDone` with the job's answer.
+enum FrameType : uint32_t { kStarted = 1, kDone = 2 };
 struct FrameHead {
   uint32_t type;
   uint32_t size;
 };
+
+// The answer to job `index`, as bytes. Runs in the child, one after another.
+using Job = std::function<std::string(size_t index)>;
 
 // ---- In the child
 // ---------------------------------------------------------------------------------
@@ -85,18 +91,12 @@ void enter_child(pid_t parent) {
 #endif
 }
 
-[[noreturn]] void describe_here(std::span<const std::string> paths, int pipe, pid_t parent) {
+[[noreturn]] void work_here(size_t first, size_t count, const Job& job, int pipe, pid_t parent) {
   enter_child(parent);
-  // Stays loaded until the end: destructors of a library are not to run either.
-  auto* const loaded = new std::vector<std::shared_ptr<Library>>;
-  for (const std::string& path : paths) {
+  for (size_t i = first; i < count; ++i) {
     send_frame(pipe, kStarted, {});
     try {
-      auto library = Library::load(path);
-      if (library) loaded->push_back(*library);
-      send_frame(pipe, kDescribed,
-                 to_bytes(library ? Result<Description>((*library)->description())
-                                  : Result<Description>(library.status())));
+      send_frame(pipe, kDone, job(i));
     } catch (...) {
       _exit(1);  // out of memory
     }
@@ -110,7 +110,7 @@ void enter_child(pid_t parent) {
 // A child at work and the pipe it answers on. Ended and reaped when this ends.
 class Child {
  public:
-  static Result<Child> start(std::span<const std::string> paths) {
+  static Result<Child> start(size_t first, size_t count, const Job& job) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
       return Status(Code::kUnavailable, fmt::format("pipe: {}", strerror(errno)));
@@ -118,7 +118,7 @@ class Child {
     const pid_t pid = fork();
     if (pid == 0) {
       close(ends[0]);
-      describe_here(paths, ends[1], parent);
+      work_here(first, count, job, ends[1], parent);
     }
     const int error = errno;
     close(ends[1]);
@@ -190,52 +190,106 @@ class Child {
 
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status))
-    return fmt::format("crashed with signal {} ({}) while it was described", WTERMSIG(status),
+    return fmt::format("crashed with signal {} ({})", WTERMSIG(status),
                        strsignal(WTERMSIG(status)));
-  return fmt::format("exited with status {} while it was described", WEXITSTATUS(status));
+  return fmt::format("exited with status {}", WEXITSTATUS(status));
 }
 
-// Appends answers for the first of `paths`, at least one: all of them, or up to and with the one
+// What a job answered, or how it ended the child: "crashed with signal 11 (...)".
+struct Answer {
+  std::string bytes;
+  std::string death;  // empty: it answered
+};
+
+// Answers of jobs from `answers.size()` on, at least one: all of them, or up to and with the one
 // that made the child die.
-void describe_some(std::span<const std::string> paths, int timeout_ms,
-                   std::vector<Result<Description>>& answers) {
+void work_on(size_t count, const Job& job, int timeout_ms, std::vector<Answer>& answers) {
   const SystemClock clock;
-  auto child = Child::start(paths);
-  if (!child) {
-    for (const std::string& path : paths) answers.emplace_back(child.status().within(path));
-    return;
-  }
-  for (const std::string& path : paths) {
-    const auto refuse = [&](std::string_view text) {
-      answers.emplace_back(Status(Code::kInvalid, fmt::format("{}: {}", path, text)));
-    };
+  auto child = Child::start(answers.size(), count, job);
+  while (answers.size() < count) {
+    if (!child) {
+      answers.push_back({"", child.status().text()});
+      continue;
+    }
     const Micros deadline = clock.steady() + std::chrono::milliseconds(timeout_ms);
     FrameHead head{};
     std::string body;
     Child::Got got = child->next(head, body, deadline);
     if (got == Child::Got::kFrame && head.type == kStarted) got = child->next(head, body, deadline);
     if (got == Child::Got::kTimeout)
-      return refuse(fmt::format("did not answer within {} while it was described",
-                                duration_text(int64_t{timeout_ms} * 1000)));
-    if (got == Child::Got::kEnd) return refuse(how_it_ended(child->end()));
-    auto answer = head.type == kDescribed ? from_bytes(body) : std::nullopt;
-    if (!answer) return refuse("its description could not be read back");
-    answers.push_back(*std::move(answer));
+      return answers.push_back(
+          {"", fmt::format("did not answer within {}", duration_text(int64_t{timeout_ms} * 1000))});
+    if (got == Child::Got::kEnd) return answers.push_back({"", how_it_ended(child->end())});
+    answers.push_back({std::move(body), head.type == kDone ? "" : "answered out of turn"});
   }
+}
+
+std::vector<Answer> run_in_children(size_t count, int timeout_ms, const Job& job) {
+  std::vector<Answer> answers;
+  while (answers.size() < count) work_on(count, job, timeout_ms, answers);
+  return answers;
+}
+
+// Loaded in the child and kept until it ends: destructors of a library are not to run either.
+Result<std::shared_ptr<Library>> load_for_good(const std::string& path) {
+  static auto* const loaded = new std::map<std::string, std::shared_ptr<Library>>;
+  const auto known = loaded->find(path);
+  if (known != loaded->end()) return known->second;
+  auto library = Library::load(path);
+  if (library) loaded->emplace(path, *library);
+  return library;
 }
 
 }  // namespace
 
 std::vector<Result<Description>> describe_all(const std::vector<std::string>& paths,
                                               int timeout_ms) {
-  std::vector<Result<Description>> answers;
-  while (answers.size() < paths.size())
-    describe_some(std::span(paths).subspan(answers.size()), timeout_ms, answers);
-  return answers;
+  const auto describe = [&](size_t i) {
+    const auto library = load_for_good(paths[i]);
+    return to_bytes(library ? Result<Description>((*library)->description())
+                            : Result<Description>(library.status()));
+  };
+  std::vector<Result<Description>> descriptions;
+  for (const Answer& answer : run_in_children(paths.size(), timeout_ms, describe)) {
+    const std::string& path = paths[descriptions.size()];
+    const auto refused = [&](std::string_view text) {
+      return Status(Code::kInvalid, fmt::format("{}: {}", path, text));
+    };
+    if (!answer.death.empty()) {
+      descriptions.emplace_back(refused(answer.death + " while it was described"));
+      continue;
+    }
+    auto described = description_from(answer.bytes);
+    descriptions.push_back(described ? *std::move(described)
+                                     : refused("its description could not be read back"));
+  }
+  return descriptions;
 }
 
 Result<Description> describe_in_child(const std::string& path, int timeout_ms) {
   return describe_all({path}, timeout_ms).front();
+}
+
+std::vector<std::vector<Complaint>> check_settings_in_child(
+    const std::vector<SettingsQuestion>& questions) {
+  const auto ask = [&](size_t i) {
+    const SettingsQuestion& question = questions[i];
+    const auto library = load_for_good(question.path);
+    return to_bytes(library ? check_settings(**library, question.kind, question.pipeline,
+                                             question.stage, *question.settings)
+                            : std::vector<Complaint>{{"", library.status().text()}});
+  };
+  std::vector<std::vector<Complaint>> complaints;
+  for (const Answer& answer : run_in_children(questions.size(), kCheckTimeoutMs, ask)) {
+    if (!answer.death.empty()) {
+      complaints.push_back({{"", answer.death + " while its settings were checked"}});
+      continue;
+    }
+    auto said = complaints_from(answer.bytes);
+    complaints.push_back(said ? *std::move(said)
+                              : std::vector<Complaint>{{"", "its answer could not be read"}});
+  }
+  return complaints;
 }
 
 }  // namespace sluice::plugin

@@ -49,4 +49,15 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
   return *best;
 }
 
+std::optional<std::string> slip_of(std::string_view word, const std::vector<std::string>& choices) {
+  const auto meant = nearest(word, choices);
+  if (!meant) return std::nullopt;
+  const size_t distance = edits(word, *meant);
+  if (distance > (word.size() <= 4 ? 1u : 2u)) return std::nullopt;
+  const auto as_near = std::ranges::count_if(choices, [&](const std::string& choice) {
+    return choice.size() <= kWordSizeMax && edits(word, choice) <= distance;
+  });
+  return as_near == 1 ? meant : std::nullopt;
+}
+
 }  // namespace sluice::plugin

@@ -128,6 +128,7 @@ class Reader {
     for (size_t i = 0; i < hooks.size(); ++i) kind.hooks.push_back(hook(hooks[i]));
     const auto keys = elements(raw.keys, raw.key_count, table_.key_size, "keys");
     for (size_t i = 0; i < keys.size(); ++i) kind.keys.push_back(key(keys[i]));
+    kind.times = times(raw, kind);
     kind.reasons = texts(raw.reasons);
 
     if (kind.type == KindType::kSource && !kind.inputs.empty()) fault("a source has no inputs");
@@ -263,7 +264,59 @@ class Reader {
     key.reads = (raw.access & SLUICE_KEY_READS) != 0;
     key.writes = (raw.access & SLUICE_KEY_WRITES) != 0;
     key.counter = (raw.access & SLUICE_KEY_COUNTER) != 0;
+    key.takes = (raw.access & SLUICE_KEY_TAKES) != 0;
+    key.owns = (raw.access & SLUICE_KEY_OWNS) != 0;
     return key;
+  }
+
+  // Empty for a table of version 1.0, which ends before them.
+  std::vector<TimeUse> times(const sluice_kind& raw, const Kind& kind) {
+    std::vector<TimeUse> list;
+    if (table_.kind_size < sizeof(sluice_kind) || table_.struct_size < sizeof(sluice_plugin))
+      return list;
+    if (raw.time_count > 0 && table_.time_size < sizeof(sluice_time)) {
+      fault(fmt::format("time_size is {}, version 1.1 has {}", table_.time_size,
+                        sizeof(sluice_time)));
+      return list;
+    }
+    const auto uses = elements(raw.times, raw.time_count, table_.time_size, "times");
+    for (size_t i = 0; i < uses.size(); ++i) list.push_back(time(uses[i], kind));
+    return list;
+  }
+
+  TimeUse time(const sluice_time& raw, const Kind& kind) {
+    TimeUse use;
+    use.role = static_cast<TimeRole>(raw.role);
+    use.pattern = optional(raw.pattern);
+    const std::string source = required(raw.source, "the source of a time");
+    const auto bad = [&](std::string_view text) {
+      fault(fmt::format("time \"{}\": {}", source, text));
+    };
+    if (raw.role < SLUICE_TIME_WAIT || raw.role > SLUICE_TIME_TTL) bad("its role is not known");
+    const size_t dot = source.find('.');
+    const Param* param = nullptr;
+    if (const Hook* hook = kind.find_hook(std::string_view(source).substr(0, dot))) {
+      use.hook = hook->name;
+      use.result = dot == source.npos ? hook->results.front().name : source.substr(dot + 1);
+      param = find_param(hook->results, use.result);
+    } else {
+      use.setting = source;
+      param = find_param(kind.settings, source);
+    }
+    if (param == nullptr) {
+      bad("the kind has no setting and no hook of that name");
+    } else if (param->type != ValueType::kDuration) {
+      bad("it is not a duration");
+    }
+    if (use.role == TimeRole::kTtl &&
+        std::ranges::find(kind.keys, use.pattern, &KeyFamily::pattern) == kind.keys.end())
+      bad(fmt::format("the kind has no keys {}", use.pattern));
+    return use;
+  }
+
+  static const Param* find_param(const std::vector<Param>& params, std::string_view name) {
+    const auto found = std::ranges::find(params, name, &Param::name);
+    return found == params.end() ? nullptr : &*found;
   }
 
   const sluice_plugin& table_;
@@ -273,12 +326,16 @@ class Reader {
 
 Status refuse(std::string text) { return Status(Code::kInvalid, std::move(text)); }
 
+// What version 1.0 had: a plugin built then is read as far as it goes.
+constexpr size_t kTableSize10 = offsetof(sluice_plugin, time_size);
+constexpr size_t kKindSize10 = offsetof(sluice_kind, times);
+
 Status check_sizes(const sluice_plugin& table) {
   const struct {
     const char* what;
     size_t have, need, alignment;
   } sizes[] = {
-      {"kind", table.kind_size, sizeof(sluice_kind), alignof(sluice_kind)},
+      {"kind", table.kind_size, kKindSize10, alignof(sluice_kind)},
       {"port", table.port_size, sizeof(sluice_port), alignof(sluice_port)},
       {"param", table.param_size, sizeof(sluice_param), alignof(sluice_param)},
       {"hook", table.hook_size, sizeof(sluice_hook), alignof(sluice_hook)},
@@ -314,11 +371,11 @@ Result<Description> read_table(const sluice_plugin& table) {
         "needs plugin table version {}.{} or newer, this host has version {}.{}; install a newer "
         "sluice or rebuild it against the SDK installed with this host",
         table.abi_major, table.abi_minor_min, SLUICE_ABI_MAJOR, SLUICE_ABI_MINOR));
-  if (table.struct_size < sizeof(sluice_plugin))
+  if (table.struct_size < kTableSize10)
     return refuse(
         fmt::format("the plugin table is {} bytes, version {}.0 has {}; set struct_size to "
                     "sizeof(sluice_plugin) or use SLUICE_PLUGIN",
-                    table.struct_size, SLUICE_ABI_MAJOR, sizeof(sluice_plugin)));
+                    table.struct_size, SLUICE_ABI_MAJOR, kTableSize10));
   SLUICE_TRY(check_sizes(table));
   Reader reader(table);
   Description description = reader.read();

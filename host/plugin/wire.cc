@@ -26,15 +26,25 @@ void each(Archive& archive, Hook& h) {
 }
 template <typename Archive>
 void each(Archive& archive, KeyFamily& k) {
-  archive(k.pattern, k.doc, k.reads, k.writes, k.counter);
+  archive(k.pattern, k.doc, k.reads, k.writes, k.counter, k.takes, k.owns);
+}
+template <typename Archive>
+void each(Archive& archive, TimeUse& t) {
+  archive(t.role, t.setting, t.hook, t.result, t.pattern);
 }
 template <typename Archive>
 void each(Archive& archive, Kind& k) {
-  archive(k.name, k.doc, k.type, k.inputs, k.outputs, k.settings, k.hooks, k.keys, k.reasons);
+  archive(k.name, k.doc, k.type, k.inputs, k.outputs, k.settings, k.hooks, k.keys, k.times,
+          k.reasons);
 }
 template <typename Archive>
 void each(Archive& archive, Description& d) {
   archive(d.name, d.version, d.doc, d.path, d.abi_major, d.abi_minor_min, d.kinds);
+}
+
+template <typename Archive>
+void each(Archive& archive, Complaint& c) {
+  archive(c.setting, c.text);
 }
 
 template <typename T>
@@ -151,7 +161,22 @@ std::string to_bytes(const Result<Description>& described) {
   return writer.take();
 }
 
-std::optional<Result<Description>> from_bytes(std::string_view bytes) {
+std::string to_bytes(const std::vector<Complaint>& complaints) {
+  Writer writer;
+  std::vector<Complaint> list = complaints;
+  writer(list);
+  return writer.take();
+}
+
+std::optional<std::vector<Complaint>> complaints_from(std::string_view bytes) {
+  Reader reader(bytes);
+  std::vector<Complaint> complaints;
+  reader(complaints);
+  if (!reader.complete()) return std::nullopt;
+  return complaints;
+}
+
+std::optional<Result<Description>> description_from(std::string_view bytes) {
   Reader reader(bytes);
   Code code = Code::kOk;
   reader(code);

@@ -1,4 +1,5 @@
-// Descriptions as bytes, for the pipe between the host and the child that describes a library.
+// Descriptions and complaints as bytes, for the pipe between the host and a child that runs the
+// code of a library.
 //
 // Both ends are the same program: no versions, host byte order. The bytes may still be anything,
 // because the library's code ran beside the writer; reading checks every length.
@@ -15,7 +16,10 @@ namespace sluice::plugin {
 
 std::string to_bytes(const Result<Description>& described);
 
+std::string to_bytes(const std::vector<Complaint>& complaints);
+
 // nullopt when the bytes are not what to_bytes wrote.
-std::optional<Result<Description>> from_bytes(std::string_view bytes);
+std::optional<Result<Description>> description_from(std::string_view bytes);
+std::optional<std::vector<Complaint>> complaints_from(std::string_view bytes);
 
 }  // namespace sluice::plugin

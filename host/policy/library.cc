@@ -773,7 +773,8 @@ void set_text_metatable(lua_State* lua) {
 // Index of a record: (record, name).
 int read_record(lua_State* lua) {
   // Only records have this function, and no policy can get hold of it.
-  const auto* ref = static_cast<const RecordRef*>(lua_touserdata(lua, 1));
+  auto* ref = static_cast<RecordRef*>(lua_touserdata(lua, 1));
+  ++ref->reads;
   if (lua_type(lua, 2) != LUA_TSTRING)
     return luaL_error(lua, "a record is read by the names of its fields");
   if (ref->record == nullptr) return luaL_error(lua, "the record of another call cannot be read");
@@ -885,7 +886,7 @@ int push_environment(lua_State* lua) {
 
 RecordRef* push_record(lua_State* lua, const plugin::HookArg& arg) {
   auto* ref = static_cast<RecordRef*>(lua_newuserdatauv(lua, sizeof(RecordRef), 0));
-  *ref = RecordRef{&arg, nullptr};
+  *ref = RecordRef{&arg};
   luaL_setmetatable(lua, kRecordType);
   return ref;
 }

@@ -23,6 +23,7 @@ int push_environment(lua_State* lua);
 struct RecordRef {
   const plugin::HookArg* arg = nullptr;
   const sluice_value* record = nullptr;  // nullptr between calls
+  uint64_t reads = 0;                    // how often a policy looked at it
 };
 
 // Pushes a userdata for a record argument and returns its reference; raises when memory runs out.

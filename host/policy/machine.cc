@@ -315,6 +315,13 @@ void Machine::clear_records(size_t hook) {
     if (record != nullptr) record->record = nullptr;
 }
 
+uint64_t Machine::reads(size_t hook) const {
+  uint64_t reads = 0;
+  for (const RecordRef* record : bound_[hook].records)
+    reads += record == nullptr ? 0 : record->reads;
+  return reads;
+}
+
 Status Machine::call(size_t hook, std::span<const sluice_value> args,
                      std::vector<Answer>& answers) {
   Call call{bound_[hook], rules_[hook], args};

@@ -36,6 +36,10 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   HookForm form(size_t hook) const { return bound_[hook].form; }
+  int line(size_t hook) const { return bound_[hook].line; }  // where a function begins
+
+  // How often calls of a hook looked at its records.
+  uint64_t reads(size_t hook) const;
 
   // Reads a hook that is a plain value.
   Status read_value(size_t hook, std::vector<Answer>& answers);

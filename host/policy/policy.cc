@@ -199,6 +199,32 @@ Status State::call(std::string_view hook, std::span<const sluice_value> args,
   return Status::ok();
 }
 
+Result<Estimate> estimate(const std::shared_ptr<const Script>& script, const plugin::Hook& hook,
+                          std::string_view result, const Limits& limits) {
+  const auto wanted = std::ranges::find(hook.results, result, &plugin::Param::name);
+  if (wanted == hook.results.end())
+    return Status(Code::kInvalid, hook.name + " has no result " + cut(result, 40));
+  std::vector<sluice_value> args(hook.args.size());
+  for (size_t i = 0; i < args.size(); ++i) args[i].type = static_cast<uint32_t>(hook.args[i].type);
+  std::vector<sluice_value> results(hook.results.size());
+  SLUICE_ASSIGN(state, State::open(script, limits));
+  State::Impl& impl = *state->impl_;
+  const auto index = static_cast<size_t>(
+      std::ranges::find(impl.code().rules, hook.name,
+                        [](const HookRule& rule) -> const std::string& { return rule.hook.name; }) -
+      impl.code().rules.begin());
+  Estimate estimate;
+  if (impl.machine != nullptr && index < impl.code().rules.size())
+    estimate.line = impl.machine->line(index);
+  if (!state->call(hook.name, args, results).is_ok()) {
+    estimate.depends = true;
+    return estimate;
+  }
+  estimate.integer = results[static_cast<size_t>(wanted - hook.results.begin())].integer;
+  estimate.depends = impl.machine != nullptr && impl.machine->reads(index) > 0;
+  return estimate;
+}
+
 // ---- Live ----
 
 struct Live::Guarded {

@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,6 +48,8 @@ struct Limits {
   size_t memory_bytes_max = 8 << 20;  // per state; one table or the stack: a 32nd
   size_t text_bytes_max = 64 << 10;   // subject of string functions, length of a text result
 };
+
+struct Estimate;
 
 // One checked version of a policy file: the text and a short digest of it
 // ("lua/apply.lua@3f9a1c2e"). Immutable; shared by the states that run it.
@@ -108,10 +111,27 @@ class State {
               std::span<sluice_value> results);
 
  private:
+  friend Result<Estimate> estimate(const std::shared_ptr<const Script>& script,
+                                   const plugin::Hook& hook, std::string_view result,
+                                   const Limits& limits);
   State();
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// What a hook answers, as far as that can be known without an entry.
+struct Estimate {
+  // Of a call whose records have no members and whose texts are empty; none when that fails.
+  std::optional<int64_t> integer;
+  // The hook looked at a record: other entries may get other answers.
+  bool depends = false;
+  int line = 0;  // of the hook in the file; 0: a plain value or the default
+};
+
+// Estimates one integer, boolean or duration result of `hook`. Errors: kInvalid when the script has
+// no such hook or result.
+Result<Estimate> estimate(const std::shared_ptr<const Script>& script, const plugin::Hook& hook,
+                          std::string_view result, const Limits& limits);
 
 // The current version of one file, swapped while running.
 //

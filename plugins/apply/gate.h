@@ -69,16 +69,19 @@ class Gate {
        .access = SLUICE_KEY_READS},
       {.pattern = "quantum:permit:{plan_id}",
        .doc = "The governor's permit.",
-       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
+       .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES},
       {.pattern = "quantum:permit:p33:{plan_id}",
        .doc = "P3.3's permit.",
-       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
+       .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES},
       {.pattern = "quantum:governor:block:{plan_id}",
        .doc = "Why the governor gave none.",
        .access = SLUICE_KEY_READS},
       {.pattern = "quantum:governor:{counter}",
        .doc = "Reservations given back.",
        .access = SLUICE_KEY_COUNTER}};
+
+  static constexpr sluice_time kTimes[] = {{.source = "permit_wait", .role = SLUICE_TIME_WAIT},
+                                           {.source = "plan_age", .role = SLUICE_TIME_AGE_MAX}};
 
   static constexpr const char* kReasons[] = {"invalid_plan",
                                              "kill_switch_active",

@@ -163,6 +163,10 @@ class Execution {
       {"quantum:exec:rate:global", "Orders in the common window.", SLUICE_KEY_COUNTER, 0},
       {"quantum:governor:{counter}", "Reservations given back when nothing was executed.",
        SLUICE_KEY_COUNTER, 0}};
+  static constexpr sluice_time kTimes[] = {
+      {.source = "intent_age_max", .role = SLUICE_TIME_AGE_MAX},
+      {.source = "rate_limit.global_window", .role = SLUICE_TIME_WAIT},
+      {.source = "rate_limit.symbol_window", .role = SLUICE_TIME_WAIT}};
   static constexpr const char* kReasons[] = {"invalid_order",
                                              "kill_switch_active",
                                              "permit_expired_before_send",

@@ -106,22 +106,27 @@ class Governor {
       {.pattern = "quantum:position:snapshot:{symbol}",
        .doc = "What a close is measured by.",
        .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:permit:{plan_id}", .doc = "Permits.", .access = SLUICE_KEY_WRITES},
+      {.pattern = "quantum:permit:{plan_id}",
+       .doc = "Permits.",
+       .access = SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:block:{plan_id}",
        .doc = "Why a plan got no permit.",
        .access = SLUICE_KEY_WRITES},
       {.pattern = "quantum:governor:rate:hour:{symbol}",
        .doc = "Permits of the last hour.",
-       .access = SLUICE_KEY_COUNTER},
+       .access = SLUICE_KEY_COUNTER | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:rate:5min:{symbol}",
        .doc = "Permits of the last five minutes.",
-       .access = SLUICE_KEY_COUNTER},
+       .access = SLUICE_KEY_COUNTER | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:daily:{symbol}:{day}",
        .doc = "Notional of the UTC day, USD times 10^8.",
-       .access = SLUICE_KEY_COUNTER},
+       .access = SLUICE_KEY_COUNTER | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:daily_qty:{symbol}:{day}",
        .doc = "Quantity of the UTC day, times 10^8.",
-       .access = SLUICE_KEY_COUNTER}};
+       .access = SLUICE_KEY_COUNTER | SLUICE_KEY_OWNS}};
+
+  static constexpr sluice_time kTimes[] = {
+      {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:permit:{plan_id}"}};
 
   static constexpr const char* kReasons[] = {
       "kill_switch_active",    "kill_score_critical_non_close",

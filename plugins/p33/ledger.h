@@ -36,12 +36,13 @@ class LedgerStage {
        .min_text = "1h",
        .max_text = "365d"}};
 
-  static constexpr sluice_key kKeys[] = {{.pattern = "quantum:position:ledger:{symbol}",
-                                          .doc = "Position by our own fills.",
-                                          .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
-                                         {.pattern = "quantum:ledger:seen:{client_order_id}",
-                                          .doc = "Orders that are booked.",
-                                          .access = SLUICE_KEY_WRITES}};
+  static constexpr sluice_key kKeys[] = {
+      {.pattern = "quantum:position:ledger:{symbol}",
+       .doc = "Position by our own fills.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
+      {.pattern = "quantum:ledger:seen:{client_order_id}",
+       .doc = "Orders that are booked.",
+       .access = SLUICE_KEY_WRITES}};
 
   static constexpr const char* kReasons[] = {"invalid_result", "unreadable_ledger", nullptr};
 

@@ -29,7 +29,7 @@ std::string refusal_at(const std::string& path) {
 
 TEST(LibraryVersion, WrongMajorNamesBothVersionsAndTheRemedy) {
   const char* const expected =
-      "built for plugin table version 2, this host has version 1.0; rebuild it against the SDK "
+      "built for plugin table version 2, this host has version 1.1; rebuild it against the SDK "
       "installed with this host";
   EXPECT_EQ(refusal("wrong_major"), expected);
   EXPECT_EQ(refusal("other_symbol"), expected);
@@ -37,7 +37,7 @@ TEST(LibraryVersion, WrongMajorNamesBothVersionsAndTheRemedy) {
 
 TEST(LibraryVersion, NewerMinorNamesBothVersionsAndTheRemedy) {
   EXPECT_EQ(refusal("newer_minor"),
-            "needs plugin table version 1.7 or newer, this host has version 1.0; install a newer "
+            "needs plugin table version 1.8 or newer, this host has version 1.1; install a newer "
             "sluice or rebuild it against the SDK installed with this host");
 }
 

@@ -22,7 +22,7 @@ Description sample() {
 }
 
 TEST(Wire, DescriptionComesBackWhole) {
-  const auto back = from_bytes(to_bytes(sample()));
+  const auto back = description_from(to_bytes(sample()));
   ASSERT_TRUE(back && *back);
   const Description& plugin = **back;
   EXPECT_EQ(plugin.name, "router");
@@ -35,7 +35,7 @@ TEST(Wire, DescriptionComesBackWhole) {
 }
 
 TEST(Wire, RefusalKeepsCodeAndText) {
-  const auto back = from_bytes(to_bytes(Status(Code::kNotFound, "not there")));
+  const auto back = description_from(to_bytes(Status(Code::kNotFound, "not there")));
   ASSERT_TRUE(back && !*back);
   EXPECT_EQ(back->status().code(), Code::kNotFound);
   EXPECT_EQ(back->status().text(), "not there");
@@ -44,14 +44,14 @@ TEST(Wire, RefusalKeepsCodeAndText) {
 TEST(Wire, EveryCutIsRefused) {
   const std::string bytes = to_bytes(sample());
   for (size_t size = 0; size < bytes.size(); ++size)
-    EXPECT_FALSE(from_bytes(std::string_view(bytes).substr(0, size))) << size;
-  EXPECT_FALSE(from_bytes(bytes + "x"));
+    EXPECT_FALSE(description_from(std::string_view(bytes).substr(0, size))) << size;
+  EXPECT_FALSE(description_from(bytes + "x"));
 }
 
 RC_GTEST_PROP(WireProperty, FlippedBytesAreReadOrRefusedButNeverMisused, ()) {
   std::string bytes = to_bytes(sample());
   bytes[*rc::gen::inRange<size_t>(0, bytes.size())] = *rc::gen::arbitrary<char>();
-  const auto back = from_bytes(bytes);
+  const auto back = description_from(bytes);
   if (back && *back) RC_ASSERT(to_bytes(*back).size() <= bytes.size());
 }
 

@@ -16,8 +16,9 @@ _Static_assert(sizeof(sluice_failure) == 56, "layout");
 _Static_assert(sizeof(sluice_host) == 296, "layout");
 _Static_assert(sizeof(sluice_call) == 16, "layout");
 _Static_assert(sizeof(sluice_settings) == 64, "layout");
-_Static_assert(sizeof(sluice_kind) == 168, "layout");
-_Static_assert(sizeof(sluice_plugin) == 104, "layout");
+_Static_assert(sizeof(sluice_time) == 24, "layout");
+_Static_assert(sizeof(sluice_kind) == 184, "layout");
+_Static_assert(sizeof(sluice_plugin) == 112, "layout");
 _Static_assert(offsetof(sluice_value, type) == 0, "layout");
 _Static_assert(offsetof(sluice_value, integer) == 8, "layout");
 _Static_assert(offsetof(sluice_value, number) == 16, "layout");
@@ -113,6 +114,10 @@ _Static_assert(offsetof(sluice_plugin, param_size) == 72, "layout");
 _Static_assert(offsetof(sluice_plugin, hook_size) == 80, "layout");
 _Static_assert(offsetof(sluice_plugin, arg_size) == 88, "layout");
 _Static_assert(offsetof(sluice_plugin, key_size) == 96, "layout");
+_Static_assert(offsetof(sluice_kind, times) == 168, "layout");
+_Static_assert(offsetof(sluice_plugin, time_size) == 104, "layout");
+_Static_assert(offsetof(sluice_time, role) == 8, "layout");
+_Static_assert(offsetof(sluice_time, pattern) == 16, "layout");
 
 size_t abi_layout_plugin_size(void);
 size_t abi_layout_plugin_size(void) { return sizeof(sluice_plugin); }

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define SLUICE_ABI_MAJOR 1u
-#define SLUICE_ABI_MINOR 0u
+#define SLUICE_ABI_MINOR 1u
 #define SLUICE_PLUGIN_SYMBOL "sluice_plugin_v1"
 
 typedef struct sluice_text {
@@ -113,15 +113,37 @@ typedef struct sluice_port {
   const char* const* fields; /* written (output) or needed (input), NULL-terminated; NULL: any */
 } sluice_port;
 
-enum { SLUICE_KEY_READS = 1u, SLUICE_KEY_WRITES = 2u, SLUICE_KEY_COUNTER = 4u };
+enum {
+  SLUICE_KEY_READS = 1u,
+  SLUICE_KEY_WRITES = 2u,
+  SLUICE_KEY_COUNTER = 4u,
+  SLUICE_KEY_TAKES = 8u, /* since 1.1: waits for the key and uses it up */
+  SLUICE_KEY_OWNS = 16u  /* since 1.1: two stages of one pipeline that both own it are a fault */
+};
 
-/* A family of keys a stage touches, e.g. "quantum:permit:{plan_id}". */
+/* A family of keys a stage touches, e.g. "quantum:permit:{plan_id}". A doubled brace is a hash
+ * tag: "quantum:position:{{symbol}}" keeps all keys of a symbol in one slot of a cluster. */
 typedef struct sluice_key {
   const char* pattern;
   const char* doc;
   uint32_t access;
   uint32_t reserved;
 } sluice_key;
+
+/* What a duration means for the time an entry spends in the pipeline. Never renumbered. */
+enum {
+  SLUICE_TIME_WAIT = 1,    /* an entry may be parked in this stage for so long */
+  SLUICE_TIME_AGE_MAX = 2, /* an entry older than this ends here */
+  SLUICE_TIME_TTL = 3      /* keys of one family written here live so long */
+};
+
+/* A duration that `check` adds up along each path of a pipeline. Since 1.1. */
+typedef struct sluice_time {
+  const char* source; /* a setting, a hook with one result, or "hook.result" */
+  uint32_t role;      /* SLUICE_TIME_* */
+  uint32_t reserved;
+  const char* pattern; /* TTL: pattern of one of the kind's keys */
+} sluice_time;
 
 enum sluice_kind_type { SLUICE_STAGE = 0, SLUICE_SOURCE = 1, SLUICE_EXTERNAL = 2 };
 
@@ -295,6 +317,10 @@ typedef struct sluice_kind {
   int32_t (*settle)(void* instance, const sluice_call* call) SLUICE_NOEXCEPT;
   /* Source. [worker] */
   int32_t (*poll)(void* instance, const sluice_call* call) SLUICE_NOEXCEPT;
+
+  /* Since 1.1. */
+  const sluice_time* times;
+  size_t time_count;
 } sluice_kind;
 
 typedef struct sluice_plugin {
@@ -308,6 +334,7 @@ typedef struct sluice_plugin {
   size_t kind_count;
   /* Element sizes as the plugin saw them, so that arrays can grow. */
   size_t kind_size, port_size, param_size, hook_size, arg_size, key_size;
+  size_t time_size; /* since 1.1 */
 } sluice_plugin;
 
 #ifdef __cplusplus

@@ -12,8 +12,8 @@
 //   SLUICE_PLUGIN("router", "1.0.0", Router)
 //
 // Optional, all `static constexpr`: kInputs, kOutputs (sluice_port[]), kSettings (sluice_param[]),
-// kHooks (sluice_hook[]), kKeys (sluice_key[]), kReasons (const char* const[], ends in nullptr),
-// and `static void check(const Settings&)` which throws SettingError.
+// kHooks (sluice_hook[]), kKeys (sluice_key[]), kTimes (sluice_time[]), kReasons (const char*
+// const[], ends in nullptr), and `static void check(const Settings&)` which throws SettingError.
 //
 // `process` declares what must hold and what shall happen; the host does it, whole or not at all.
 // It does no I/O, keeps nothing outside keys and reads the clock from `unit.now()`. When a
@@ -655,6 +655,10 @@ constexpr sluice_kind kind_of() {
     kind.keys = std::data(T::kKeys);
     kind.key_count = std::size(T::kKeys);
   }
+  if constexpr (requires { T::kTimes; }) {
+    kind.times = std::data(T::kTimes);
+    kind.time_count = std::size(T::kTimes);
+  }
   if constexpr (requires { T::kReasons; }) kind.reasons = T::kReasons;
   if constexpr (requires(const Settings& s) { T::check(s); }) {
     kind.check = [](const sluice_settings* settings) noexcept -> int32_t {
@@ -719,6 +723,7 @@ constexpr sluice_plugin table(const char* name, const char* version) {
   plugin.hook_size = sizeof(sluice_hook);
   plugin.arg_size = sizeof(sluice_arg);
   plugin.key_size = sizeof(sluice_key);
+  plugin.time_size = sizeof(sluice_time);
   return plugin;
 }
 
