@@ -42,6 +42,9 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kSecretUnreadable, kError, "the file of a secret cannot be read"},
     {Fault::kBadName, kError, "a name has characters that names cannot have"},
     {Fault::kKeyHasNoEffect, kWarning, "a key has no effect on this kind of thing"},
+    {Fault::kEngineMissing, kError, "the engine is not part of this program"},
+    {Fault::kInputPathUnreadable, kError, "a file or folder that is read cannot be read"},
+    {Fault::kStorePath, kError, "the store's folder cannot be used"},
     {Fault::kUnknownStream, kError, "a stream is named that the file does not declare"},
     {Fault::kSharedStreamName, kError, "two streams have the same name in the engine"},
     {Fault::kSchemaRefused, kError, "a message schema cannot be read or is not valid"},
@@ -64,9 +67,14 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kCycle, kError, "streams and stages form a loop that is not declared as feedback"},
     {Fault::kNoDeadLetter, kError, "a stage has no dead-letter stream"},
     {Fault::kOwnDeadLetter, kError, "a stage reads the stream its own dead letters go to"},
+    {Fault::kSettingsRefused, kError, "the plugin refuses the settings"},
+    {Fault::kKeysOwnedTwice, kError, "two stages own the same keys"},
+    {Fault::kNoCommonSlot, kError, "keys of one unit cannot share a slot of a cluster"},
     {Fault::kPolicyUnreadable, kError, "a policy file cannot be read"},
     {Fault::kPolicyRefused, kError, "a policy does not load or its tests fail"},
     {Fault::kPolicyUnused, kWarning, "a policy is given to a kind that has no hooks"},
+    {Fault::kKeyExpires, kWarning, "a key can expire before the wait for it ends"},
+    {Fault::kEntryGoesStale, kWarning, "an entry can grow too old inside the pipeline"},
 });
 
 const FaultInfo& info(Fault fault) { return *std::ranges::find(kTable, fault, &FaultInfo::fault); }
@@ -118,10 +126,24 @@ std::span<const FaultInfo> fault_table() { return kTable; }
 
 std::string fault_code(Fault fault) { return fmt::format("S{:04}", static_cast<int>(fault)); }
 
-void Findings::add(Fault fault, int line, int column, std::string text, std::string expected,
-                   std::string suggestion) {
+Finding& Findings::add(Fault fault, int line, int column, std::string text, std::string expected,
+                       std::string suggestion) {
   found_.push_back({fault_code(fault), info(fault).severity, place(line, column), std::move(text),
-                    std::move(expected), std::move(suggestion)});
+                    std::move(expected), std::move(suggestion), std::nullopt});
+  return found_.back();
+}
+
+void Findings::add_elsewhere(Fault fault, Place place, std::string text, std::string expected) {
+  const auto same = [&](const Finding& f) {
+    return f.place.file == place.file && f.place.line == place.line && f.text == text;
+  };
+  if (std::ranges::any_of(found_, same)) return;
+  if (const auto line = source_line(place)) {
+    const size_t word = line->find_first_not_of(' ');
+    place.column = word == std::string::npos ? 1 : static_cast<int>(word) + 1;
+  }
+  found_.push_back({fault_code(fault), info(fault).severity, std::move(place), std::move(text),
+                    std::move(expected), "", std::nullopt});
 }
 
 bool Findings::has_errors() const {
@@ -130,8 +152,9 @@ bool Findings::has_errors() const {
 }
 
 std::vector<Finding> Findings::take() {
-  std::ranges::stable_sort(found_, {}, [](const Finding& f) {
-    return std::tuple(f.place.line, f.place.column, std::string_view(f.code));
+  std::ranges::stable_sort(found_, {}, [this](const Finding& f) {
+    return std::tuple(f.place.file != file_, std::string_view(f.place.file), f.place.line,
+                      f.place.column, std::string_view(f.code));
   });
   return std::exchange(found_, {});
 }

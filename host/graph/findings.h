@@ -43,6 +43,9 @@ enum class Fault : int {
   kSecretUnreadable = 108,
   kBadName = 109,
   kKeyHasNoEffect = 110,
+  kEngineMissing = 111,
+  kInputPathUnreadable = 112,
+  kStorePath = 113,
   // Streams.
   kUnknownStream = 201,
   kSharedStreamName = 202,
@@ -66,10 +69,16 @@ enum class Fault : int {
   kCycle = 311,
   kNoDeadLetter = 312,
   kOwnDeadLetter = 313,
+  kSettingsRefused = 314,
+  kKeysOwnedTwice = 315,
+  kNoCommonSlot = 316,
   // Policies.
   kPolicyUnreadable = 401,
   kPolicyRefused = 402,
   kPolicyUnused = 403,
+  // Time.
+  kKeyExpires = 701,
+  kEntryGoesStale = 702,
 };
 
 struct FaultInfo {
@@ -89,15 +98,20 @@ class Findings {
  public:
   explicit Findings(std::string file) : file_(std::move(file)) {}
 
-  // `expected` and `suggestion` may be empty. Severity comes from the table.
-  void add(Fault fault, int line, int column, std::string text, std::string expected = {},
-           std::string suggestion = {});
+  // `expected` and `suggestion` may be empty. Severity comes from the table. The reference lasts
+  // until the next call.
+  Finding& add(Fault fault, int line, int column, std::string text, std::string expected = {},
+               std::string suggestion = {});
+
+  // The same in another file than the pipeline's: a policy, a schema. Said once, however many
+  // stages use it.
+  void add_elsewhere(Fault fault, Place place, std::string text, std::string expected = {});
 
   const std::string& file() const { return file_; }
   Place place(int line, int column) const { return {file_, line, column}; }
   bool has_errors() const;
 
-  // In order of place; the object is empty afterwards.
+  // In order of place, those of the pipeline's file first; the object is empty afterwards.
   std::vector<Finding> take();
 
  private:

@@ -1,12 +1,17 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
 #include <filesystem>
 
 #include "base/disk.h"
 #include "graph/pipeline.h"
 #include "graph/text.h"
+#include "graph/time_budget.h"
 #include "graph/values.h"
 #include "graph/wiring.h"
 #include "policy/policy.h"
@@ -24,6 +29,7 @@ constexpr uint64_t kParkedMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 1'024;
 constexpr uint64_t kEntriesMax = 1'000'000'000'000;
 constexpr uint64_t kSecretBytesMax = 64 << 10;
+constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
 
 // A setting that holds a secret by its name; one that names a file does not.
 bool is_secret_name(std::string_view name) {
@@ -57,6 +63,7 @@ class Loader {
     Loaded loaded;
     if (!findings_.has_errors()) loaded.pipeline = std::move(pipeline_);
     loaded.findings = findings_.take();
+    loaded.budget = std::move(budget_);
     return loaded;
   }
 
@@ -73,10 +80,10 @@ class Loader {
     const Node* dead_letter = nullptr;
   };
 
-  void add(Fault fault, Spot spot, std::string text, std::string expected = {},
-           std::string suggestion = {}) {
-    findings_.add(fault, spot.line, spot.column, std::move(text), std::move(expected),
-                  std::move(suggestion));
+  Finding& add(Fault fault, Spot spot, std::string text, std::string expected = {},
+               std::string suggestion = {}) {
+    return findings_.add(fault, spot.line, spot.column, std::move(text), std::move(expected),
+                         std::move(suggestion));
   }
   Place place(Spot spot) const { return findings_.place(spot.line, spot.column); }
 
@@ -161,14 +168,46 @@ class Loader {
     if (const Node::Member* defaults = top.member("defaults")) read_defaults(*defaults, common);
     if (const Node* stages = top.need("stages")) read_stages(*stages, top, common);
     check_wiring(pipeline_, facts_, findings_);
+    if (options_.ask_plugins) ask_plugins();
     sort_stages();
+    if (!findings_.has_errors()) budget_ = check_time_budget(pipeline_, scripts_, findings_);
+  }
+
+  // What the plugins themselves have to say of complete settings.
+  void ask_plugins() {
+    std::vector<plugin::SettingsQuestion> questions;
+    std::vector<const StageSpec*> asked;
+    for (const StageSpec& stage : pipeline_.stages) {
+      if (stage.kind == nullptr || stage.settings.size() != stage.kind->settings.size()) continue;
+      questions.push_back(
+          {stage.plugin->path, stage.kind->name, pipeline_.name, stage.name, &stage.settings});
+      asked.push_back(&stage);
+    }
+    const auto answers = plugin::check_settings_in_child(questions);
+    for (size_t i = 0; i < answers.size(); ++i) {
+      for (const plugin::Complaint& complaint : answers[i]) complain(*asked[i], complaint);
+    }
+  }
+
+  void complain(const StageSpec& stage, const plugin::Complaint& complaint) {
+    const Node::Member* member = tree_.find("stages")->value.find(stage.name);
+    Spot spot = member->spot;
+    if (const Node::Member* with = member->value.find("with")) {
+      spot = with->spot;
+      if (const Node::Member* setting = with->value.find(complaint.setting))
+        spot = setting->value.spot;
+    }
+    const std::string path = complaint.setting.empty() ? "" : ".with." + complaint.setting;
+    add(Fault::kSettingsRefused, spot,
+        fmt::format("stages.{}{}: {}", stage.name, path, printable(complaint.text, 1000)));
   }
 
   void read_api(const Node& node) {
     const auto api = read_text(findings_, node, "api");
     if (api && *api != "sluice/v1")
       add(Fault::kApiVersion, node.spot, fmt::format("api is \"{}\"", printable(*api)), "sluice/v1",
-          "sluice/v1");
+          "sluice/v1")
+          .fix = slip_fix(*api, {"sluice/v1"});
   }
 
   void read_engine(const Node::Member* member) {
@@ -177,10 +216,13 @@ class Loader {
     engine.place = place(member == nullptr ? tree_.spot : member->spot);
     if (member == nullptr) return;
     const Keys keys(findings_, member->value, "engine", member->spot,
-                    {"kind", "path", "url", "durability"});
+                    {"kind", "path", "url", "durability", "shards", "shard_by"});
     if (const Node* kind = keys.find("kind")) {
       if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
         engine.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
+      if (engine.kind == EngineKind::kRedis && !options_.redis)
+        add(Fault::kEngineMissing, kind->spot, "engine redis is not part of this program",
+            "embedded");
     }
     const bool redis = engine.kind == EngineKind::kRedis;
     if (const Node* path = keys.find("path")) {
@@ -188,16 +230,50 @@ class Loader {
         engine.path = resolved_path(*path);
         if (text->empty())
           add(Fault::kBadValue, path->spot, "engine.path is empty", "the store's folder");
+        else if (!redis)
+          check_store_path(path->spot);
       }
     }
     if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
     if (const Node* durability = keys.find("durability")) read_durability(*durability);
-    const Node::Member* idle = keys.member(redis ? "path" : "url");
-    if (idle != nullptr)
+    read_shards(keys);
+    for (const std::string_view key : {"path", "url", "shards", "shard_by"}) {
+      const Node::Member* idle = keys.member(key);
+      if (idle == nullptr || (key == "path") != redis) continue;
       add(Fault::kKeyHasNoEffect, idle->spot,
-          fmt::format("engine.{} has no effect on an engine of kind {}", idle->key,
+          fmt::format("engine.{} has no effect on an engine of kind {}", key,
                       redis ? "redis" : "embedded"));
+    }
     if (redis) engine.path.clear();
+  }
+
+  void read_shards(const Keys& keys) {
+    EngineSpec& engine = pipeline_.engine;
+    if (const Node* shards = keys.find("shards"))
+      engine.shards = static_cast<uint32_t>(
+          read_count(findings_, *shards, "engine.shards", 1, kShardsMax).value_or(1));
+    if (const Node* field = engine.shards > 1 ? keys.need("shard_by") : keys.find("shard_by"))
+      engine.shard_by = read_text(findings_, *field, "engine.shard_by").value_or("");
+  }
+
+  // The folder is there or can be made.
+  void check_store_path(Spot spot) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    fs::path folder = fs::absolute(pipeline_.engine.path, error);
+    while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
+      folder = folder.parent_path();
+    if (!fs::is_directory(folder, error)) {
+      add(Fault::kStorePath, spot,
+          fmt::format("engine.path {}: {} is not a folder", printable(pipeline_.engine.path),
+                      printable(folder.string())),
+          "a folder, or a path at which one can be made");
+    } else if (access(folder.c_str(), W_OK | X_OK) != 0) {
+      add(Fault::kStorePath, spot,
+          fmt::format("engine.path {}: {} cannot be written by this user",
+                      printable(pipeline_.engine.path), printable(folder.string())),
+          "a folder this user can write to");
+    }
   }
 
   void read_url(const Node& node) {
@@ -300,10 +376,12 @@ class Loader {
     if (known != schemas_.end()) return known->second;
     auto schema = Schema::load(file);
     if (!schema) {
-      const bool missing = schema.status().code() == Code::kNotFound;
-      add(Fault::kSchemaRefused, node.spot,
-          fmt::format("schema {}: {}", printable(*name), schema.status().text()),
-          missing ? "a file " + file : "a schema as docs/pipeline-file.md describes");
+      if (schema.status().code() == Code::kInvalid)
+        refuse_file(Fault::kSchemaRefused, node, file, schema.status().text());
+      else
+        add(Fault::kSchemaRefused, node.spot,
+            fmt::format("schema {}: {}", printable(*name), schema.status().text()),
+            "a file " + file);
       return nullptr;
     }
     return schemas_[file] = *schema;
@@ -409,6 +487,7 @@ class Loader {
     stage.name = member.key;
     stage.group = member.key;
     stage.place = place(member.spot);
+    stage.policy_place = stage.place;
     if (keys.is_map()) {
       if (const Node* use = keys.need("use")) read_use(*use, keys, stage);
       read_inputs(keys, stage, facts);
@@ -446,16 +525,17 @@ class Loader {
     }
     add(Fault::kPluginUnknown, node.spot, choice.status().text(),
         fmt::format("a plugin in {}, as `plugin` or `plugin.kind`", catalog_.folder()),
-        nearest_use(*use));
+        suggested(*use, uses()))
+        .fix = slip_fix(*use, uses());
   }
 
-  std::string nearest_use(std::string_view use) const {
+  std::vector<std::string> uses() const {
     std::vector<std::string> names;
     for (const plugin::Description& plugin : catalog_.plugins()) {
       names.push_back(plugin.name);
       for (const plugin::Kind& kind : plugin.kinds) names.push_back(plugin.name + "." + kind.name);
     }
-    return suggested(use, names);
+    return names;
   }
 
   void read_group(const Node& node, const Keys& keys, StageSpec& stage) {
@@ -480,7 +560,8 @@ class Loader {
     }
     add(Fault::kUnknownStream, node.spot,
         fmt::format("{} names stream \"{}\", which is not declared", path, printable(*key)),
-        keys.empty() ? "a key of `streams`" : "one of " + joined(keys), suggested(*key, keys));
+        keys.empty() ? "a key of `streams`" : "one of " + joined(keys), suggested(*key, keys))
+        .fix = slip_fix(*key, keys);
     return std::nullopt;
   }
 
@@ -580,7 +661,8 @@ class Loader {
                     const std::vector<plugin::Port>& ports) {
     add(Fault::kPortUnknown, port.spot,
         fmt::format("{} has no {} \"{}\"", stage.name, direction, printable(port.key)),
-        ports_text(ports), suggested(port.key, port_names(ports)));
+        ports_text(ports), suggested(port.key, port_names(ports)))
+        .fix = slip_fix(port.key, port_names(ports));
   }
 
   void read_outputs(Spot owner, const Keys& keys, StageSpec& stage, StageFacts& facts) {
@@ -690,7 +772,8 @@ class Loader {
     for (const plugin::Param& param : stage.kind->settings) names.push_back(param.name);
     add(Fault::kSettingUnknown, member.spot,
         fmt::format("{} has no setting \"{}\"", stage.kind->name, printable(member.key)),
-        names.empty() ? "no settings" : "one of " + joined(names), suggested(member.key, names));
+        names.empty() ? "no settings" : "one of " + joined(names), suggested(member.key, names))
+        .fix = slip_fix(member.key, names);
   }
 
   void read_default(const plugin::Param& param, Spot owner, StageSpec& stage) {
@@ -704,9 +787,9 @@ class Loader {
     }
   }
 
-  // A text setting whose unit is "path" is a path of the file.
+  // A text setting whose unit is "path" is a path of the file; "input path" is one that is read.
   static bool is_path_setting(const plugin::Param& param) {
-    return param.type == plugin::ValueType::kText && param.unit == "path";
+    return param.type == plugin::ValueType::kText && param.unit.ends_with("path");
   }
   void resolve_setting_path(plugin::Value& value) const {
     if (!value.text.empty()) value.text = resolved_path(value.text);
@@ -729,6 +812,11 @@ class Loader {
     auto value = setting_value(param, node, path);
     if (!value) return;
     if (is_path_setting(param) && !node.from_environment) resolve_setting_path(*value);
+    if (param.unit == "input path" && !value->text.empty() &&
+        access(value->text.c_str(), R_OK) != 0)
+      add(Fault::kInputPathUnreadable, node.spot,
+          fmt::format("{}: {}: {}", path, printable(value->text), strerror(errno)),
+          "a file or folder that can be read");
     stage.settings[param.name] = std::move(*value);
   }
 
@@ -800,6 +888,7 @@ class Loader {
     const auto path = read_text(findings_, node, keys.path("policy"));
     if (!path) return;
     stage.policy_path = resolved_path(node);
+    stage.policy_place = place(node.spot);
     if (stage.kind == nullptr) return;
     if (stage.kind->hooks.empty()) {
       add(Fault::kPolicyUnused, node.spot,
@@ -809,11 +898,39 @@ class Loader {
     }
     const auto script =
         policy::Script::load(stage.policy_path, stage.kind->hooks, policy::Limits{}, system_disk());
-    if (script) return;
+    if (script) {
+      scripts_[stage.name] = *script;
+      return;
+    }
     const Status why = script.status();
-    const bool unreadable = why.code() == Code::kNotFound || why.code() == Code::kIo;
-    add(unreadable ? Fault::kPolicyUnreadable : Fault::kPolicyRefused, node.spot, why.text(),
-        unreadable ? "a file " + stage.policy_path : "");
+    if (why.code() == Code::kNotFound || why.code() == Code::kIo)
+      add(Fault::kPolicyUnreadable, node.spot, why.text(), "a file " + stage.policy_path);
+    else
+      refuse_file(Fault::kPolicyRefused, node, stage.policy_path, why.text());
+  }
+
+  // A fault inside a policy or schema: one finding for each line of `why` that begins with
+  // "FILE:LINE: ", placed there; what tells no line of its own stands at the file's name.
+  void refuse_file(Fault fault, const Node& name, const std::string& file, std::string_view why) {
+    while (!why.empty()) {
+      const size_t end = std::min(why.find('\n'), why.size());
+      const std::string_view line = why.substr(0, end);
+      why.remove_prefix(std::min(end + 1, why.size()));
+      int number = 0;
+      const size_t digits = file.size() + 1;
+      const bool placed =
+          line.starts_with(file) && line.size() > digits && line[file.size()] == ':';
+      const char* const text_end = line.data() + line.size();
+      const auto read = placed ? std::from_chars(line.data() + digits, text_end, number)
+                               : std::from_chars_result{nullptr, std::errc::invalid_argument};
+      if (read.ec != std::errc() || number < 1) {
+        add(fault, name.spot, std::string(line));
+        continue;
+      }
+      std::string_view text = line.substr(static_cast<size_t>(read.ptr - line.data()));
+      text.remove_prefix(std::min(text.find_first_not_of(": "), text.size()));
+      findings_.add_elsewhere(fault, {file, number, 1}, std::string(text), "");
+    }
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -834,6 +951,8 @@ class Loader {
   std::filesystem::path folder_;                                  // of the file
   std::filesystem::path base_;                                    // paths in the file start here
   std::map<std::string, std::shared_ptr<const Schema>> schemas_;  // by path
+  std::map<std::string, std::shared_ptr<const policy::Script>> scripts_;  // by stage
+  std::vector<PathBudget> budget_;
   bool defaults_dead_letter_bad_ = false;
 };
 

@@ -29,6 +29,13 @@ struct Place {
 
 enum class Severity { kError, kWarning };
 
+// A change that mends a finding without changing what is meant: at the finding's place, `was`
+// becomes `becomes`.
+struct Fix {
+  std::string was;
+  std::string becomes;
+};
+
 // One thing `check` has to say.
 struct Finding {
   std::string code;  // "S0123": stable, explained in docs/findings.md
@@ -37,6 +44,7 @@ struct Finding {
   std::string text;        // what is wrong, with the value met
   std::string expected;    // may be empty
   std::string suggestion;  // may be empty: the nearest name, or the fix
+  std::optional<Fix> fix;  // only where it is safe to apply unasked
 };
 
 enum class ClockMode {
@@ -50,8 +58,10 @@ enum class Durability { kCommit, kGroup, kOs };
 
 struct EngineSpec {
   EngineKind kind = EngineKind::kEmbedded;
-  std::string path;  // embedded: the store's folder
-  std::string url;   // redis
+  std::string path;      // embedded: the store's folder
+  std::string url;       // redis
+  uint32_t shards = 1;   // redis: partitions of each stream
+  std::string shard_by;  // field whose value says which; keys of a unit carry it as hash tag
   Durability durability = Durability::kGroup;
   milliseconds group_interval{5};
   Place place;
@@ -98,6 +108,7 @@ struct StageSpec {
   size_t workers = 1;
   std::optional<std::string> order_by;  // field; entries with equal values are handled in order
   std::string policy_path;              // empty: defaults
+  Place policy_place;                   // of its path, or of the stage
   plugin::SettingValues settings;       // complete
   uint32_t deliveries_max = 5;
   size_t dead_letter = 0;  // index into Pipeline::streams
@@ -122,14 +133,42 @@ struct Pipeline {
   const StageSpec* find_stage(std::string_view name) const;
 };
 
+// One reason for an entry to spend time in a stage.
+struct TimePart {
+  std::string stage;
+  std::string what;         // "permit_wait", "5 tries", "sync to disk"
+  microseconds worst{0};    // as settings and policies are
+  microseconds allowed{0};  // the most the range of a hook lets a policy answer
+  std::string origin;       // "lua/apply.lua:12", "default"; may be empty
+};
+
+// The slowest way of an entry from outside to a stage that gives up entries above an age.
+struct PathBudget {
+  std::string stage;
+  TimePart limit;
+  std::vector<std::string> path;  // stages, the one above last
+  std::vector<TimePart> parts;
+
+  microseconds worst() const;
+  microseconds allowed() const;
+};
+
 struct LoadOptions {
   // Values for ${NAME}; the process environment when not set.
   std::optional<std::map<std::string, std::string>> environment;
+
+  // Ask the plugins what they think of the settings, in a child process. Callers that have other
+  // threads must not: a fork copies only the calling thread.
+  bool ask_plugins = true;
+
+  // The program has the Redis engine.
+  bool redis = false;
 };
 
 struct Loaded {
   std::optional<Pipeline> pipeline;  // set when there is no error among the findings
   std::vector<Finding> findings;     // in order of place
+  std::vector<PathBudget> budget;    // when every stage and policy could be read
 };
 
 // Reads and checks a pipeline file in one pass: every fault is found, each with its place.
@@ -143,6 +182,9 @@ Loaded load_pipeline(const std::string& path, const plugin::Catalog& catalog,
 // "file:line:column: error S0123: text\n  expected ...\n  did you mean ...", with the source line
 // underlined when the file can be read.
 std::string finding_text(const Finding& finding);
+
+// A table of the parts for each limit, with sums.
+std::string budget_text(const std::vector<PathBudget>& budget);
 
 // Drawings of a pipeline. svg is drawn by graphviz's `dot` when it is installed: see cli.
 std::string draw_dot(const Pipeline& pipeline);

@@ -34,6 +34,12 @@ std::string suggested(std::string_view word, const std::vector<std::string>& cho
   return plugin::nearest(word, choices).value_or("");
 }
 
+std::optional<Fix> slip_fix(std::string_view word, const std::vector<std::string>& choices) {
+  auto meant = plugin::slip_of(word, choices);
+  if (!meant) return std::nullopt;
+  return Fix{std::string(word), *std::move(meant)};
+}
+
 std::string met_value(const Node& node) {
   switch (node.type) {
     case Node::Type::kText:
@@ -58,10 +64,14 @@ Keys::Keys(Findings& findings, const Node& node, std::string path, Spot owner,
   const std::vector<std::string> names(known.begin(), known.end());
   for (const Node::Member& member : node.members) {
     if (std::ranges::find(names, member.key) != names.end()) continue;
-    findings.add(Fault::kUnknownKey, member.spot.line, member.spot.column,
-                 fmt::format("unknown key \"{}\"{}{}", printable(member.key),
-                             path_.empty() ? "" : " in ", path_),
-                 "one of " + joined(names), suggested(member.key, names));
+    auto fix = slip_fix(member.key, names);
+    if (fix && node.find(fix->becomes) != nullptr) fix.reset();  // it is there already
+    findings
+        .add(Fault::kUnknownKey, member.spot.line, member.spot.column,
+             fmt::format("unknown key \"{}\"{}{}", printable(member.key),
+                         path_.empty() ? "" : " in ", path_),
+             "one of " + joined(names), suggested(member.key, names))
+        .fix = std::move(fix);
   }
 }
 
@@ -92,10 +102,11 @@ std::optional<std::string> read_text(Findings& findings, const Node& node, std::
   }
   if (node.plain && !node.resolved) {
     if (const auto meaning = ambiguous_meaning(node.text); !meaning.empty())
-      findings.add(
-          Fault::kAmbiguousPlain, node.spot.line, node.spot.column,
-          fmt::format("{}: unquoted {} is {} to other YAML readers", path, node.text, meaning),
-          "a text in quotes", fmt::format("write \"{}\"", node.text));
+      findings
+          .add(Fault::kAmbiguousPlain, node.spot.line, node.spot.column,
+               fmt::format("{}: unquoted {} is {} to other YAML readers", path, node.text, meaning),
+               "a text in quotes", fmt::format("write \"{}\"", node.text))
+          .fix = Fix{node.text, fmt::format("\"{}\"", node.text)};
   }
   return node.text;
 }
@@ -172,8 +183,10 @@ std::optional<bool> read_flag(Findings& findings, const Node& node, std::string_
   std::string fix;
   if (lower == "yes" || lower == "on" || lower == "y" || lower == "true") fix = "true";
   if (lower == "no" || lower == "off" || lower == "n" || lower == "false") fix = "false";
-  findings.add(Fault::kBadValue, node.spot.line, node.spot.column,
-               fmt::format("{} is {}", path, met_value(node)), "true or false", fix);
+  Finding& finding =
+      findings.add(Fault::kBadValue, node.spot.line, node.spot.column,
+                   fmt::format("{} is {}", path, met_value(node)), "true or false", fix);
+  if (!fix.empty() && node.plain) finding.fix = Fix{node.text, fix};
   return std::nullopt;
 }
 
@@ -185,9 +198,11 @@ std::optional<size_t> read_choice(Findings& findings, const Node& node, std::str
   }
   const auto found = std::ranges::find(choices, node.text);
   if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
-  findings.add(Fault::kBadValue, node.spot.line, node.spot.column,
-               fmt::format("{} is {}", path, met_value(node)), "one of " + joined(choices),
-               suggested(node.text, choices));
+  findings
+      .add(Fault::kBadValue, node.spot.line, node.spot.column,
+           fmt::format("{} is {}", path, met_value(node)), "one of " + joined(choices),
+           suggested(node.text, choices))
+      .fix = slip_fix(node.text, choices);
   return std::nullopt;
 }
 

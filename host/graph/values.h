@@ -21,6 +21,9 @@ std::string joined(const std::vector<std::string>& words);
 // The nearest of `choices`, or empty text.
 std::string suggested(std::string_view word, const std::vector<std::string>& choices);
 
+// Mends `word` when it is a slip of one of `choices`.
+std::optional<Fix> slip_fix(std::string_view word, const std::vector<std::string>& choices);
+
 // What a value is, for messages: `"no"`, "a map", "a list", "nothing".
 std::string met_value(const Node& node);
 

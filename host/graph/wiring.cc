@@ -170,6 +170,41 @@ void check_dead_letters(const Pipeline& pipeline, const std::vector<StageFacts>&
   }
 }
 
+void check_key_owners(const Pipeline& pipeline, Findings& findings) {
+  std::map<std::string, const StageSpec*> owners;
+  for (const StageSpec& stage : pipeline.stages) {
+    if (stage.kind == nullptr) continue;
+    for (const plugin::KeyFamily& keys : stage.kind->keys) {
+      if (!keys.owns) continue;
+      const auto [owner, fresh] = owners.emplace(key_family(keys.pattern), &stage);
+      if (fresh || owner->second == &stage) continue;
+      add(findings, Fault::kKeysOwnedTwice, stage.place,
+          fmt::format("{} and {} both own the keys {}", owner->second->name, stage.name,
+                      keys.pattern),
+          "one stage that owns them");
+      break;  // one word about each stage
+    }
+  }
+}
+
+// Sharded: every key a stage touches has the shard's field as its hash tag.
+void check_slots(const Pipeline& pipeline, Findings& findings) {
+  const EngineSpec& engine = pipeline.engine;
+  if (engine.shards <= 1 || engine.shard_by.empty()) return;
+  const std::string tag = fmt::format("{{{{{}}}}}", engine.shard_by);
+  for (const StageSpec& stage : pipeline.stages) {
+    if (stage.kind == nullptr) continue;
+    std::vector<std::string> untagged;
+    for (const plugin::KeyFamily& keys : stage.kind->keys)
+      if (keys.pattern.find(tag) == keys.pattern.npos) untagged.push_back(keys.pattern);
+    if (!untagged.empty())
+      add(findings, Fault::kNoCommonSlot, stage.place,
+          fmt::format("{} touches {} in one unit, which no hash tag keeps in one slot", stage.name,
+                      joined(untagged)),
+          fmt::format("keys tagged {}", tag));
+  }
+}
+
 // Stages and streams as one graph: stage i is node i, stream j is node stages + j.
 class Loops {
  public:
@@ -266,6 +301,18 @@ void report_loop(const Pipeline& pipeline, const std::vector<size_t>& loop, Find
 
 }  // namespace
 
+std::string key_family(std::string_view pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    out += pattern[i];
+    if (pattern[i] != '{') continue;
+    const size_t end = pattern.find('}', i);
+    if (end == pattern.npos) break;
+    i = end - 1;
+  }
+  return out;
+}
+
 void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
                   Findings& findings) {
   const std::vector<StreamEnds> ends = ends_of(pipeline);
@@ -273,6 +320,8 @@ void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts
   check_ends(pipeline, facts, findings);
   check_groups(pipeline, ends, findings);
   check_dead_letters(pipeline, facts, findings);
+  check_key_owners(pipeline, findings);
+  check_slots(pipeline, findings);
   for (size_t i = 0; i < ends.size(); ++i) {
     check_required_written(pipeline, pipeline.streams[i], ends[i], findings);
     check_needed_written(pipeline, pipeline.streams[i], ends[i], findings);

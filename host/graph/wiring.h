@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/findings.h"
@@ -18,6 +19,10 @@ struct StageFacts {
 // Checks streams, groups, fitting fields and loops of `pipeline`; `facts` go with its stages.
 void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
                   Findings& findings);
+
+// `pattern` without the names in its braces: "quantum:permit:{plan_id}" and "quantum:permit:{id}"
+// are one family.
+std::string key_family(std::string_view pattern);
 
 // Indices of the stages so that each comes after all that feed it, in the file's order where that
 // leaves a choice. Feedback wires do not count. Loops are reported; their stages come last.

@@ -45,7 +45,10 @@ class PipelineFiles : public testing::Test {
 
   Loaded load(std::string_view text) {
     write("pipelines/test.yaml", text);
-    return load_pipeline(path(), test_catalog(), {variables_});
+    LoadOptions options;
+    options.environment = variables_;
+    options.redis = true;
+    return load_pipeline(path(), test_catalog(), options);
   }
 
   // "S0101 3:5" of each finding.

@@ -314,8 +314,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"with: { limit: 1, api_secret: { file: none } }", "", {"S0108 11:43"}},
         Case{"with: { limit: 1, api_secret: { path: x } }", "", {"S0102 11:23", "S0101 11:37"}},
         Case{"with: { limit: 1 }\n    policy: lua/none.lua", "", {"S0401 12:13"}},
-        Case{"with: { limit: 1 }\n    policy: lua/slow.lua", "", {"S0402 12:13"}},
-        Case{"with: { limit: 1 }\n    policy: lua/typo.lua", "", {"S0402 12:13"}}));
+        Case{"with: { limit: 1 }\n    policy: lua/slow.lua", "", {"S0402 1:1"}},
+        Case{"with: { limit: 1 }\n    policy: lua/typo.lua", "", {"S0402 1:1"}}));
 
 TEST_F(PipelineFiles, SecretIsReadFromItsFileWithoutTheLineEnd) {
   write("secret", "abc\n");

@@ -1,4 +1,6 @@
 // Kinds of every shape that a pipeline file can wire: for tests of the graph only, they do nothing.
+#include <cstdlib>
+
 #include "sluice/plugin.h"
 
 namespace {
@@ -102,6 +104,70 @@ class Send {
   }
 };
 
+constexpr const char* kPlanFields[] = {"symbol", nullptr};
+constexpr sluice_arg kPlanArg[] = {{.name = "plan", .type = SLUICE_RECORD, .fields = kPlanFields}};
+
+// Writes a permit that only it may write.
+class Issue {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "issue"};
+  static constexpr sluice_param kTtl[] = {{.name = "permit_ttl",
+                                           .type = SLUICE_DURATION,
+                                           .default_text = "60s",
+                                           .min_text = "1s",
+                                           .max_text = "1h"}};
+  static constexpr sluice_hook kHooks[] = {
+      {.name = "permit_ttl", .args = kPlanArg, .arg_count = 1, .results = kTtl, .result_count = 1}};
+  static constexpr sluice_key kKeys[] = {
+      {.pattern = "permit:{id}", .access = SLUICE_KEY_WRITES | SLUICE_KEY_OWNS}};
+  static constexpr sluice_time kTimes[] = {
+      {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "permit:{id}"}};
+  explicit Issue(const sluice::Settings&) {}
+  sluice::Verdict process(const sluice::Entry&, sluice::Unit&) { return sluice::ack(); }
+};
+
+// Waits for the permit and gives up entries above an age.
+class Await {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "await"};
+  static constexpr const auto& kOutputs = kOut;
+  static constexpr sluice_param kSettings[] = {
+      {.name = "age_max", .type = SLUICE_DURATION, .default_text = "10m"}};
+  static constexpr sluice_param kWait[] = {{.name = "permit_wait",
+                                            .type = SLUICE_DURATION,
+                                            .default_text = "2s",
+                                            .min_text = "0s",
+                                            .max_text = "30s"}};
+  static constexpr sluice_hook kHooks[] = {{.name = "permit_wait",
+                                            .args = kPlanArg,
+                                            .arg_count = 1,
+                                            .results = kWait,
+                                            .result_count = 1}};
+  static constexpr sluice_key kKeys[] = {
+      {.pattern = "permit:{plan}", .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES}};
+  static constexpr sluice_time kTimes[] = {{.source = "permit_wait", .role = SLUICE_TIME_WAIT},
+                                           {.source = "age_max", .role = SLUICE_TIME_AGE_MAX}};
+  explicit Await(const sluice::Settings&) {}
+  sluice::Verdict process(const sluice::Entry&, sluice::Unit&) { return sluice::ack(); }
+};
+
+// Judges its settings by its own rules.
+class Picky {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "picky"};
+  static constexpr const auto& kOutputs = kOut;
+  static constexpr sluice_param kSettings[] = {
+      {.name = "mood", .type = SLUICE_TEXT, .default_text = "fine"}};
+  static void check(const sluice::Settings& settings) {
+    if (settings.text("mood") == "abort") std::abort();
+    if (settings.text("mood") == "exit") std::exit(0);
+    if (settings.text("mood") != "fine")
+      throw sluice::SettingError("mood", "expected fine, got " + settings.text("mood"));
+  }
+  explicit Picky(const sluice::Settings&) {}
+  sluice::Verdict process(const sluice::Entry&, sluice::Unit&) { return sluice::ack(); }
+};
+
 }  // namespace
 
-SLUICE_PLUGIN("flow", "1.0.0", Pass, Join, Fan, Sink, Tuned, Feed, Send)
+SLUICE_PLUGIN("flow", "1.0.0", Pass, Join, Fan, Sink, Tuned, Feed, Send, Issue, Await, Picky)
