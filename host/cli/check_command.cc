@@ -2,50 +2,175 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 
+#include "cli/findings_output.h"
+#include "cli/fix.h"
 #include "cli/human.h"
-#include "cli/pipeline_file.h"
+#include "cli/json_writer.h"
 
 namespace sluice::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr int kFixRoundsMax = 5;  // a mended name can bring the next slip to light
+constexpr uint64_t kFileBytesMax = 1 << 20;
+
 struct CheckOptions {
-  std::vector<std::string> files;
-  bool strict = false;
+  std::vector<std::string> paths;
+  std::string form;  // empty: as the global --format says
+  bool deny_warnings = false;
+  bool fix = false;
+  bool budget = false;
 };
 
-std::string verdict(const std::string& path, const graph::Loaded& loaded, bool color) {
-  const auto warnings = static_cast<uint64_t>(std::count_if(
-      loaded.findings.begin(), loaded.findings.end(),
-      [](const auto& finding) { return finding.severity == graph::Severity::kWarning; }));
+struct Checked {
+  std::string path;
+  graph::Loaded loaded;
+};
+
+uint64_t warning_count(const graph::Loaded& loaded) {
+  return static_cast<uint64_t>(
+      std::ranges::count(loaded.findings, graph::Severity::kWarning, &graph::Finding::severity));
+}
+uint64_t error_count(const graph::Loaded& loaded) {
+  return loaded.findings.size() - warning_count(loaded);
+}
+
+std::string verdict(const Checked& checked, bool color) {
+  const graph::Loaded& loaded = checked.loaded;
   if (!loaded.pipeline)
-    return path + ": " + red("refused", color) + ", " +
-           plural(loaded.findings.size() - warnings, "error", "errors") + '\n';
-  std::string text = path + ": " + green("fine", color) + ", " +
+    return checked.path + ": " + red("refused", color) + ", " +
+           plural(error_count(loaded), "error", "errors") + '\n';
+  std::string text = checked.path + ": " + green("fine", color) + ", " +
                      plural(loaded.pipeline->stages.size(), "stage", "stages") + ", " +
                      plural(loaded.pipeline->streams.size(), "stream", "streams");
-  if (warnings > 0) text += ", " + yellow(plural(warnings, "warning", "warnings"), color);
+  if (const uint64_t warnings = warning_count(loaded); warnings > 0)
+    text += ", " + yellow(plural(warnings, "warning", "warnings"), color);
   return text + '\n';
 }
 
+// A folder stands for the pipeline files in it; their tests are not pipelines.
+Result<std::vector<std::string>> pipeline_files(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> found;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
+      const std::string name = entry.path().filename().string();
+      const bool yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+      if (yaml && name.find(".test.") == name.npos) found.push_back(entry.path().string());
+    }
+    if (error) return Status(Code::kIo, path + ": " + error.message());
+    if (found.empty()) return Status(Code::kNotFound, path + ": no pipeline file (*.yaml) in it");
+    std::ranges::sort(found);
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+// Mends `path` round by round; a round that makes things worse is taken back. Says what changed.
+Result<graph::Loaded> check_and_fix(Common& common, const std::string& path,
+                                    const plugin::Catalog& catalog, std::string& diff) {
+  graph::Loaded loaded = graph::load_pipeline(path, catalog);
+  const auto original = read_file(common.disk, path, kFileBytesMax);
+  if (!original) return loaded;  // a finding says so
+  std::string text = *original;
+  for (int round = 0; round < kFixRoundsMax; ++round) {
+    const Fixed fixed = apply_fixes(text, path, loaded.findings);
+    if (fixed.applied == 0) break;
+    SLUICE_TRY(write_file_atomically(common.disk, path, fixed.text));
+    graph::Loaded next = graph::load_pipeline(path, catalog);
+    if (next.findings.size() >= loaded.findings.size() &&
+        error_count(next) >= error_count(loaded)) {
+      SLUICE_TRY(write_file_atomically(common.disk, path, text));
+      break;
+    }
+    text = fixed.text;
+    loaded = std::move(next);
+  }
+  diff = line_diff(path, *original, text);
+  return loaded;
+}
+
+std::string checked_json(const std::vector<Checked>& all) {
+  JsonWriter json;
+  json.begin_object().key("files").begin_array();
+  for (const Checked& checked : all) {
+    const graph::Loaded& loaded = checked.loaded;
+    json.begin_object().member("file", checked.path).member("fine", loaded.pipeline.has_value());
+    json.key("findings");
+    write_findings(json, loaded.findings);
+    json.key("budget").begin_array();
+    for (const graph::PathBudget& budget : loaded.budget) {
+      json.begin_object().member("stage", budget.stage).member("limit", budget.limit.what);
+      json.member("limit_us", budget.limit.worst.count());
+      json.member("worst_us", budget.worst().count());
+      json.member("allowed_us", budget.allowed().count());
+      json.key("parts").begin_array();
+      for (const graph::TimePart& part : budget.parts) {
+        json.begin_object().member("stage", part.stage).member("what", part.what);
+        json.member("worst_us", part.worst.count()).member("allowed_us", part.allowed.count());
+        json.member("origin", part.origin).end_object();
+      }
+      json.end_array().end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+  return std::string(json.text()) + '\n';
+}
+
+void print_human(Common& common, const CheckOptions& options, const Checked& checked) {
+  common.out << findings_text(checked.loaded.findings);
+  if (options.budget) common.out << graph::budget_text(checked.loaded.budget);
+  common.out << verdict(checked, common.out_style.color);
+}
+
+void print_for_programs(Common& common, const std::string& form, const std::vector<Checked>& all) {
+  std::vector<graph::Finding> findings;
+  for (const Checked& checked : all)
+    findings.insert(findings.end(), checked.loaded.findings.begin(), checked.loaded.findings.end());
+  if (form == "json") common.out << checked_json(all);
+  if (form == "sarif") common.out << findings_sarif(findings);
+  if (form == "github") common.out << findings_github(findings);
+}
+
+int exit_code(const CheckOptions& options, const std::vector<Checked>& all) {
+  if (std::ranges::any_of(all, [](const Checked& c) { return !c.loaded.pipeline; }))
+    return kInvalidInput;
+  const bool warned = std::ranges::any_of(
+      all, [](const Checked& checked) { return !checked.loaded.findings.empty(); });
+  return options.deny_warnings && warned ? kFindings : kFine;
+}
+
 int run_check(Common& common, const CheckOptions& options) {
+  const std::string form = !options.form.empty()            ? options.form
+                           : common.format == Format::kJson ? "json"
+                                                            : "human";
+  const auto files = pipeline_files(options.paths);
+  if (!files) return fail(common, kInvalidInput, files.status());
   const auto catalog = plugin::Catalog::scan(common.plugins_folder);
   if (!catalog) return fail(common, kInvalidInput, catalog.status());
-  int exit = kFine;
-  std::vector<graph::Finding> all;
-  for (const std::string& path : options.files) {
-    const graph::Loaded loaded = graph::load_pipeline(path, *catalog);
-    if (!loaded.pipeline)
-      exit = kInvalidInput;
-    else if (options.strict && !loaded.findings.empty() && exit == kFine)
-      exit = kFindings;
-    if (common.format == Format::kHuman)
-      common.out << findings_text(loaded.findings) << verdict(path, loaded, common.out_style.color);
-    all.insert(all.end(), loaded.findings.begin(), loaded.findings.end());
+  std::vector<Checked> all;
+  for (const std::string& path : *files) {
+    std::string diff;
+    auto loaded = options.fix ? check_and_fix(common, path, *catalog, diff)
+                              : graph::load_pipeline(path, *catalog);
+    if (!loaded) return fail(common, loaded.status());
+    all.push_back({path, std::move(loaded).value()});
+    if (form != "human") continue;
+    common.out << diff;
+    print_human(common, options, all.back());
   }
-  if (common.format == Format::kJson) common.out << findings_json(all);
-  return exit;
+  print_for_programs(common, form, all);
+  return exit_code(options, all);
 }
 
 }  // namespace
@@ -54,8 +179,22 @@ void add_check(CLI::App& app, Common& common) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command =
       app.add_subcommand("check", "Check pipeline files: every fault in one pass, nothing started");
-  command->add_option("FILE", options->files, "Pipeline files")->required();
-  command->add_flag("--strict", options->strict, "Warnings end with exit code 1");
+  command->add_option("PATH", options->paths, "Pipeline files, or folders of them")->required();
+  command
+      ->add_option("--format", options->form,
+                   "human, json, sarif (code hosts) or github (annotations of its actions)")
+      ->check(CLI::IsMember({"human", "json", "sarif", "github"}))
+      ->option_text("FORMAT");
+  command
+      ->add_option_function<std::string>(
+          "--deny", [options](const std::string&) { options->deny_warnings = true; },
+          "warnings: they end with exit code 1")
+      ->check(CLI::IsMember({"warnings"}))
+      ->option_text("warnings");
+  command->add_flag("--fix", options->fix,
+                    "Mend slips that have one safe remedy, in the file, and show the change");
+  command->add_flag("--budget", options->budget,
+                    "Show what time entries can spend on their way, and what is allowed");
   command->callback([&common, options] {
     common.action = [&common, options] { return run_check(common, *options); };
   });

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cli/json_writer.h"
+#include "cli/findings_output.h"
 
 namespace sluice::cli {
 
@@ -36,30 +36,6 @@ std::vector<std::string> dead_letter_streams(const graph::Pipeline& pipeline) {
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
   return names;
-}
-
-std::string findings_text(const std::vector<graph::Finding>& findings) {
-  std::string text;
-  for (const graph::Finding& finding : findings) {
-    text += graph::finding_text(finding);
-    if (!text.ends_with('\n')) text += '\n';
-  }
-  return text;
-}
-
-std::string findings_json(const std::vector<graph::Finding>& findings) {
-  JsonWriter json;
-  json.begin_array();
-  for (const graph::Finding& finding : findings) {
-    json.begin_object().member("code", finding.code);
-    json.member("severity", finding.severity == graph::Severity::kError ? "error" : "warning");
-    json.member("file", finding.place.file);
-    json.member("line", finding.place.line).member("column", finding.place.column);
-    json.member("text", finding.text).member("expected", finding.expected);
-    json.member("suggestion", finding.suggestion).end_object();
-  }
-  json.end_array();
-  return std::string(json.text()) + '\n';
 }
 
 }  // namespace sluice::cli

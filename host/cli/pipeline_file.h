@@ -27,8 +27,4 @@ const graph::StreamSpec* find_stream(const graph::Pipeline& pipeline, std::strin
 // Names in the engine of the streams that stages send dead letters to, each once.
 std::vector<std::string> dead_letter_streams(const graph::Pipeline& pipeline);
 
-// Findings as text for people, or as one JSON list.
-std::string findings_text(const std::vector<graph::Finding>& findings);
-std::string findings_json(const std::vector<graph::Finding>& findings);
-
 }  // namespace sluice::cli

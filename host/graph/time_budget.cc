@@ -13,7 +13,14 @@ namespace {
 using plugin::TimeRole;
 using plugin::TimeUse;
 
-std::string duration_text(microseconds time) { return plugin::duration_text(time.count()); }
+// "10m", "1.2s": sums are rarely whole in the unit a duration is written in.
+std::string duration_text(microseconds time) {
+  const std::string exact = plugin::duration_text(time.count());
+  const bool odd = exact.ends_with("ms") || exact.ends_with("us");
+  return odd && time >= std::chrono::seconds(1)
+             ? fmt::format("{}s", static_cast<double>(time.count()) / 1e6)
+             : exact;
+}
 
 microseconds sum(const std::vector<TimePart>& parts, microseconds TimePart::*member) {
   return std::accumulate(

@@ -203,7 +203,10 @@ Status Machine::check_entry(int key, int value, std::vector<std::string>& faults
   size_t size = 0;
   const char* data = lua_tolstring(lua_, key, &size);
   const std::string_view name(data, size);
-  const std::string place = at_line(line_of_key(text_, name));
+  int line = line_of_key(text_, name);
+  // `function policy.name()`; the value is on top.
+  if (line == 0 && lua_isfunction(lua_, value)) line = line_defined(lua_);
+  const std::string place = at_line(line);
   if (name == kTestsKey) {
     if (!lua_istable(lua_, value))
       faults.push_back(place + "tests: expected a table of functions, got " +

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "cli/exit_codes.h"
@@ -154,6 +156,60 @@ TEST_F(ProgramTest, BadPipelineIsRefusedWithPlaceAndCode) {
   EXPECT_THAT(json.out, HasSubstr(R"("severity":"error")"));
   EXPECT_THAT(json.out, HasSubstr(R"("line":16,"column":1)"));
   EXPECT_EQ(sluice("streams @bad.yaml").exit, kInvalidInput);
+}
+
+TEST_F(ProgramTest, FolderStandsForItsPipelines) {
+  std::filesystem::create_directory(path("many"));
+  write("many/a.yaml", kPipeline);
+  write("many/b.yml", std::string(kPipeline) + "colour: red\n");
+  write("many/a.test.yaml", "not a pipeline");
+  const Ended check = sluice("check @many");
+  EXPECT_EQ(check.exit, kInvalidInput);
+  EXPECT_THAT(check.out, HasSubstr("a.yaml: fine"));
+  EXPECT_THAT(check.out, HasSubstr("b.yml: refused, 1 error"));
+  EXPECT_THAT(check.out, Not(HasSubstr("a.test.yaml")));
+  std::filesystem::create_directory(path("empty"));
+  EXPECT_EQ(sluice("check @empty").exit, kInvalidInput);
+}
+
+TEST_F(ProgramTest, DeniedWarningsEndWithFindings) {
+  std::string warned = kPipeline;
+  warned.replace(warned.find(", unread: true"), 14, "");
+  write("warned.yaml", warned);
+  EXPECT_EQ(sluice("check @warned.yaml").exit, kFine);
+  EXPECT_EQ(sluice("check @warned.yaml --deny warnings").exit, kFindings);
+  EXPECT_EQ(sluice("check @warned.yaml --deny errors").exit, kUsage);
+}
+
+TEST_F(ProgramTest, FixMendsSlipsInTheFileAndShowsThem) {
+  std::string slips = kPipeline;
+  slips.replace(slips.find("group: forward"), 5, "gruop");
+  slips.replace(slips.find("from: intents"), 13, "from: intnets");
+  write("slips.yaml", slips);
+  const Ended fixed = sluice("check --fix @slips.yaml");
+  EXPECT_EQ(fixed.exit, kFine) << fixed.out;
+  EXPECT_THAT(fixed.out, HasSubstr("-    gruop: forward\n+    group: forward\n"));
+  EXPECT_THAT(fixed.out, HasSubstr("-    from: intnets\n+    from: intents\n"));
+  std::ifstream file(path("slips.yaml"));
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), kPipeline);
+}
+
+TEST_F(ProgramTest, FixLeavesWhatIsNotASlip) {
+  const std::string bad = std::string(kPipeline) + "colour: red\n";
+  write("bad.yaml", bad);
+  EXPECT_EQ(sluice("check --fix @bad.yaml").exit, kInvalidInput);
+  std::ifstream file(path("bad.yaml"));
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), bad);
+}
+
+TEST_F(ProgramTest, FindingsComeInTheFormsOfCodeHosts) {
+  write("bad.yaml", std::string(kPipeline) + "colour: red\n");
+  const Ended sarif = sluice("check --format sarif @bad.yaml");
+  EXPECT_EQ(sarif.exit, kInvalidInput);
+  EXPECT_THAT(sarif.out, HasSubstr(R"("ruleId":"S0101")"));
+  EXPECT_THAT(sarif.out, HasSubstr(R"("startLine":16,"startColumn":1)"));
+  const Ended github = sluice("check --format github @bad.yaml");
+  EXPECT_THAT(github.out, HasSubstr("bad.yaml,line=16,col=1,title=S0101::unknown key"));
 }
 
 TEST_F(ProgramTest, MissingPluginFolderIsRefused) {

@@ -67,8 +67,8 @@ TEST_F(TimeBudget, EntryThatGrowsTooOldIsFoundWithTheSum) {
   EXPECT_EQ(finding.place.line, 6);
   EXPECT_EQ(
       finding.text,
-      "an entry can be 3500ms old when await is done with it, which gives it up after age_max "
-      "3s: await permit_wait 2s (default) + 5 tries 1500ms");
+      "an entry can be 3.5s old when await is done with it, which gives it up after age_max "
+      "3s: await permit_wait 2s (default) + 5 tries 1.5s");
   EXPECT_TRUE(loaded.pipeline);
 }
 
@@ -82,9 +82,9 @@ TEST_F(TimeBudget, PermitThatExpiresBeforeTheWaitEndsIsFoundAtItsPolicy) {
   EXPECT_EQ(finding.place.column, 50);
   EXPECT_EQ(finding.text,
             "issue writes permit:{plan} with permit_ttl 3s (" + folder_ +
-                "/lua/issue.lua:2), and await can wait 3500ms for it: await permit_wait 2s "
-                "(default) + 5 tries 1500ms");
-  EXPECT_EQ(finding.expected, "permit_ttl of at least 3500ms, or a shorter wait");
+                "/lua/issue.lua:2), and await can wait 3.5s for it: await permit_wait 2s "
+                "(default) + 5 tries 1.5s");
+  EXPECT_EQ(finding.expected, "permit_ttl of at least 3.5s, or a shorter wait");
 }
 
 TEST_F(TimeBudget, HookThatLooksAtItsEntryShowsItsRangeBesideItsAnswer) {
