@@ -70,6 +70,20 @@ TEST(LibraryDescription, MissingFunctionsAreListed) {
             "\"stage\": function act is missing; kind \"stage\": function settle is missing");
 }
 
+TEST(LibraryTable, TableOfVersion10Loads) {
+  const auto library = Library::load(fixture("table_1_0"));
+  ASSERT_TRUE(library) << library.status().text();
+  EXPECT_TRUE((*library)->description().kinds.front().times.empty());
+}
+
+TEST(LibraryDescription, TimesThatNameNothingAreListed) {
+  EXPECT_EQ(refusal("bad_times"),
+            "its description is not sound: kind \"stage\": time \"gone\": the kind has no setting "
+            "and no hook of that name; kind \"stage\": time \"count\": it is not a duration; kind "
+            "\"stage\": time \"life\": the kind has no keys permit:{id}; kind \"stage\": time "
+            "\"life\": its role is not known");
+}
+
 TEST(LibraryDescription, NoKindIsRefused) {
   EXPECT_EQ(refusal("no_kinds"), "its description is not sound: no kind is described");
 }

@@ -10,6 +10,36 @@ using testing::Test;
 using ScriptTest = PolicyTest;
 using StateTest = PolicyTest;
 
+// ---- Without an entry ----
+
+TEST_F(ScriptTest, EstimateTellsAnswerLineAndWhetherTheEntryMatters) {
+  const auto of = [&](const char* text) {
+    const auto script = load(text);
+    EXPECT_TRUE(script.is_ok()) << script.status().text();
+    return estimate(*script, hooks_[0], "permit_wait", limits_).value();
+  };
+  const Estimate constant = of("return {\n permit_wait = function(plan) return 5 * s end }");
+  EXPECT_EQ(constant.integer, 5'000'000);
+  EXPECT_FALSE(constant.depends);
+  EXPECT_EQ(constant.line, 2);
+  const Estimate branch =
+      of("return { permit_wait = function(plan)\n"
+         "if plan.symbol == 'BTCUSDT' then return 1 * s end return 2 * s end }");
+  EXPECT_EQ(branch.integer, 2'000'000);
+  EXPECT_TRUE(branch.depends);
+  const Estimate fails = of("return { permit_wait = function(plan) return #plan.symbol end }");
+  EXPECT_EQ(fails.integer, std::nullopt);
+  EXPECT_TRUE(fails.depends);
+  const Estimate absent = of("return {}");
+  EXPECT_EQ(absent.integer, 1'200'000);
+  EXPECT_EQ(absent.line, 0);
+}
+
+TEST_F(ScriptTest, EstimateOfAnUnknownResultIsRefused) {
+  const auto script = load("return {}");
+  EXPECT_EQ(estimate(*script, hooks_[0], "nothing", limits_).status().code(), Code::kInvalid);
+}
+
 // ---- Loading ----
 
 TEST_F(ScriptTest, VersionIsFileNameAndDigestOfTheText) {
