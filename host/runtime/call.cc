@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "runtime/probe.h"
 
 namespace sluice::runtime {
 
@@ -94,6 +95,7 @@ struct HostCalls {
   static int32_t policy(void* call, sluice_text hook, const sluice_value* args, size_t arg_count,
                         sluice_value* results, size_t result_count) noexcept {
     Call& c = self(call);
+    if (c.site_.probe != nullptr) c.site_.probe->policy_called(c.site_.stage, view(hook));
     const Status called =
         c.policy_ == nullptr
             ? Status(Code::kInvalid,

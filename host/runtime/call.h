@@ -23,6 +23,8 @@
 
 namespace sluice::runtime {
 
+class Probe;
+
 // Where a stage's output goes.
 struct OutputPort {
   std::string name;
@@ -36,6 +38,7 @@ struct CallSite {
   std::string stage;
   const stream::Store* store = nullptr;
   const Clock* clock = nullptr;
+  Probe* probe = nullptr;                // of a test; null in a run
   std::vector<std::string> input_ports;  // by wire
   std::vector<OutputPort> outputs;
   std::vector<std::string> unwired;  // optional ports nobody wired: emits there are dropped

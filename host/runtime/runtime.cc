@@ -15,6 +15,8 @@ constexpr Micros kPolicyInterval = std::chrono::milliseconds(500);
 // Sleeping actors look around this often in any case; nothing depends on it.
 constexpr Micros kSleepMax = std::chrono::seconds(1);
 constexpr size_t kRecordedLinesMax = 1000;
+// Of `settle`: whoever is still busy after as many rounds at one moment never ends.
+constexpr uint64_t kSettleRoundsMax = 100'000;
 
 }  // namespace
 
@@ -58,6 +60,7 @@ Status Runtime::open_streams() {
 
 Status Runtime::open_stages(Observer* observer) {
   context_.observer = observer;
+  context_.probe = options_.probe;
   for (const graph::StageSpec& spec : pipeline_.stages) {
     std::shared_ptr<plugin::Library>& library = libraries_[spec.plugin->path];
     if (library == nullptr) {
@@ -224,9 +227,13 @@ Result<RunEnd> Runtime::run() {
 
 // --- One thread, recorded time ---
 
-Status Runtime::step_until_idle(std::optional<WallTime>& next_due) {
+Status Runtime::step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max) {
   const std::vector<Actor*> all = actors();
+  uint64_t rounds = 0;
   for (bool worked = true; worked;) {
+    if (rounds++ == rounds_max)
+      return Status(Code::kInvalid, "the stages do not come to rest: still busy after " +
+                                        std::to_string(rounds_max) + " rounds at one moment");
     worked = false;
     next_due.reset();
     for (Actor* actor : all) {
@@ -265,6 +272,19 @@ Result<RunEnd> Runtime::run_stepped() {
     if (next_input == nullptr && all_idle()) return RunEnd::kDrained;
     if (!next_due) return Status(Code::kInvalid, "entries are pending and nothing is due: stuck");
     manual_->advance_to(*next_due);
+  }
+}
+
+Status Runtime::settle() { return advance(Micros(0)); }
+
+Status Runtime::advance(Micros by) {
+  const WallTime until = manual_->now() + by;
+  for (;;) {
+    std::optional<WallTime> next_due;
+    SLUICE_TRY(step_until_idle(next_due, kSettleRoundsMax));
+    if (manual_->now() >= until) return Status::ok();
+    // Nothing is due at or before now: it was just done.
+    manual_->advance_to(next_due ? std::min(*next_due, until) : until);
   }
 }
 

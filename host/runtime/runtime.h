@@ -40,6 +40,9 @@ struct RunOptions {
 
   // Real time, for things that are not part of the recorded world: policy files, progress.
   const Clock* real_clock = nullptr;
+
+  // Answers for the world and looks on, in a test; needs recorded time. Outlives the runtime.
+  Probe* probe = nullptr;
 };
 
 enum class RunEnd {
@@ -65,6 +68,13 @@ class Runtime final : private stream::Listener {
   // should exit. Whatever was not committed happens again at the next start.
   Result<RunEnd> run();
 
+  // Instead of `run`, with recorded time: does all that is due now. [control]
+  //
+  // Errors: as `run`; kInvalid when there is no end to what is due.
+  Status settle();
+  // Settles, then moves time on by `by`, stopping wherever something is due. [control]
+  Status advance(Micros by);
+
   // Entries of the lane to a terminal stream that are neither there nor in a dead letter.
   uint64_t open_entries() const;
   // True for stages whose output can reach a stream that ends the story of an entry.
@@ -87,7 +97,7 @@ class Runtime final : private stream::Listener {
 
   Result<RunEnd> run_threads();
   Result<RunEnd> run_stepped();
-  Status step_until_idle(std::optional<WallTime>& next_due);
+  Status step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max = UINT64_MAX);
   void thread_main(Actor& actor);
   void begin_stop();
   bool all_idle() const;

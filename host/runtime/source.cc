@@ -68,6 +68,11 @@ Progress Source::step() {
     return progress;
   }
   failures_ = 0;
+  if (context_.probe != nullptr) {
+    std::vector<std::string> ports;
+    for (const Call::Emission& emission : emissions) ports.push_back(emission.port->name);
+    context_.probe->committed(spec_, unit, ports);
+  }
   if (context_.observer != nullptr) {
     for (const Call::Emission& emission : emissions)
       context_.observer->emitted(context_.pipeline->streams[emission.port->stream_index],

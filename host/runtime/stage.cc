@@ -165,6 +165,7 @@ CallSite make_call_site(const StageContext& context, const graph::StageSpec& spe
   site.stage = spec.name;
   site.store = context.store;
   site.clock = context.clock;
+  site.probe = context.probe;
   for (const graph::Wire& wire : spec.inputs) site.input_ports.push_back(wire.port);
   for (const graph::Wire& wire : spec.outputs) {
     const graph::StreamSpec& stream = context.pipeline->streams[wire.stream];
@@ -708,6 +709,11 @@ void Stage::report(const Planned& planned) {
     ++counts_.dead_letters;
     log::debug("{}: dead letter {}, {}", spec_.name, planned.reason, planned.detail);
   }
+  if (context_.probe != nullptr) {
+    std::vector<std::string> ports;
+    for (const Call::Emission& emission : planned.emissions) ports.push_back(emission.port->name);
+    context_.probe->committed(spec_, planned.unit, ports);
+  }
   if (context_.observer == nullptr) return;
   if (planned.dead) context_.observer->dead_lettered(&spec_, planned.reason, planned.detail);
   for (const Call::Emission& emission : planned.emissions)
@@ -730,7 +736,7 @@ Progress Stage::act(Acting& acting) {
   ++counts_.acts;
   acting.arena.reset();
   acting.call.begin(item.get(), nullptr, &acting.random);
-  const int32_t code = workers_.front()->instance->act(acting.call.raw());
+  const int32_t code = ask_world(*item, acting.call);
   if (progress.error = acting.call.store_error(); !progress.error.is_ok()) return progress;
 
   WallTime again_at{};
@@ -760,6 +766,17 @@ Progress Stage::act(Acting& acting) {
   }
   waker_.wake();
   return progress;
+}
+
+// The plugin's `act`, or what a test says instead.
+int32_t Stage::ask_world(const Item& item, Call& call) {
+  if (context_.probe == nullptr) return workers_.front()->instance->act(call.raw());
+  Probe::Answer answer = context_.probe->act(spec_, item);
+  call.outcome = std::move(answer.outcome);
+  call.after_us = answer.after.count();
+  call.detail = std::move(answer.detail);
+  if (answer.kind == Probe::Answer::Kind::kDone) return SLUICE_ACT_DONE;
+  return answer.kind == Probe::Answer::Kind::kLater ? SLUICE_ACT_LATER : SLUICE_ACT_FAILED;
 }
 
 // --- Names and times ---

@@ -25,6 +25,7 @@
 #include "runtime/call.h"
 #include "runtime/dispatcher.h"
 #include "runtime/observer.h"
+#include "runtime/probe.h"
 
 namespace sluice::runtime {
 
@@ -47,6 +48,7 @@ struct StageContext {
   stream::Store* store = nullptr;
   const Clock* clock = nullptr;
   Observer* observer = nullptr;
+  Probe* probe = nullptr;                 // of a test; null in a run
   std::vector<stream::StreamId> streams;  // by index in the pipeline
   uint64_t seed = 0;
 };
@@ -138,6 +140,7 @@ class Stage {
   void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
   void report(const Planned& planned);
   Progress act(Acting& acting);
+  int32_t ask_world(const Item& item, Call& call);
 
   std::string act_key(const Item& item) const;
   std::string marker_key(const Item& item) const;
