@@ -73,6 +73,13 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kPolicyUnreadable, kError, "a policy file cannot be read"},
     {Fault::kPolicyRefused, kError, "a policy does not load or its tests fail"},
     {Fault::kPolicyUnused, kWarning, "a policy is given to a kind that has no hooks"},
+    {Fault::kTestReference, kError, "a ${...} of a test names nothing it can use"},
+    {Fault::kTestMatcher, kError, "an expected pattern or comparison cannot be read"},
+    {Fault::kTestStageUnknown, kError, "a test names a stage the pipeline does not have"},
+    {Fault::kTestStepForm, kError, "a step or an answer does not do exactly one thing"},
+    {Fault::kTestExpectsNothing, kError, "a test has no expectation"},
+    {Fault::kTestNameTwice, kError, "two tests of a file have the same name"},
+    {Fault::kTestPipelineRefused, kError, "the pipeline of a test file is refused"},
     {Fault::kKeyExpires, kWarning, "a key can expire before the wait for it ends"},
     {Fault::kEntryGoesStale, kWarning, "an entry can grow too old inside the pipeline"},
 });

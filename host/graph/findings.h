@@ -76,6 +76,14 @@ enum class Fault : int {
   kPolicyUnreadable = 401,
   kPolicyRefused = 402,
   kPolicyUnused = 403,
+  // Test files.
+  kTestReference = 501,
+  kTestMatcher = 502,
+  kTestStageUnknown = 503,
+  kTestStepForm = 504,
+  kTestExpectsNothing = 505,
+  kTestNameTwice = 506,
+  kTestPipelineRefused = 507,
   // Time.
   kKeyExpires = 701,
   kEntryGoesStale = 702,
