@@ -21,6 +21,7 @@
 #include "cli/store_command.h"
 #include "cli/streams_command.h"
 #include "cli/tap_command.h"
+#include "cli/test_command.h"
 
 namespace sluice::cli {
 
@@ -115,6 +116,7 @@ void add_version(CLI::App& app, Common& common) {
 void add_commands(CLI::App& app, Common& common) {
   add_run(app, common);
   add_check(app, common);
+  add_test(app, common);
   add_graph(app, common);
   add_streams(app, common);
   add_tap(app, common);
