@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "cli/findings_output.h"
 #include "cli/human.h"
 #include "cli/json_writer.h"
 #include "cli/pipeline_file.h"
