@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/graph_json.h"
 #include "cli/pipeline_file.h"
 
 extern char** environ;
@@ -21,8 +22,11 @@ namespace {
 
 struct GraphOptions {
   std::string file;
-  std::string form = "ascii";
+  std::string before;  // --diff; empty: none
+  std::string form;    // empty: as the global --format says
   std::string output;
+  std::string keys = "flow";
+  graph::DrawOptions draw;
 };
 
 // Closes a file descriptor when it goes.
@@ -68,23 +72,84 @@ Result<std::string> read_all(int fd) {
   }
 }
 
-Result<std::string> draw(const graph::Pipeline& pipeline, const std::string& form) {
-  if (form == "dot") return graph::draw_dot(pipeline);
-  if (form == "mermaid") return graph::draw_mermaid(pipeline);
-  if (form == "svg") return dot_to_svg(graph::draw_dot(pipeline));
-  return graph::draw_ascii(pipeline);
+// One line for each difference: "~ stage router  batch: 100 -> 200".
+std::string differences_text(const graph::Pipeline& before, const graph::Pipeline& after,
+                             const std::vector<graph::Difference>& differences,
+                             const Style& style) {
+  if (differences.empty()) return before.file + " and " + after.file + " mean the same\n";
+  Table table({{""}, {""}, {""}, {""}});
+  const auto value = [](const std::string& text) { return text.empty() ? "none" : text; };
+  for (const graph::Difference& difference : differences) {
+    std::string mark = "~", what;
+    if (difference.part.empty()) {
+      const bool added = difference.change == graph::Change::kAdded;
+      mark = added ? "+" : "-";
+      what = added ? difference.after : difference.before;
+    } else {
+      what = difference.part + ": " + value(difference.before) + " -> " + value(difference.after);
+    }
+    table.add_row(
+        {mark, std::string(graph::of_name(difference.of)), difference.name, std::move(what)});
+  }
+  const std::string lines = table.text({.color = false, .width_max = 0});
+  std::string text = before.file + " -> " + after.file + "\n\n";
+  for (size_t at = 0; at < lines.size();) {
+    const size_t end = lines.find('\n', at);
+    const std::string_view line = std::string_view(lines).substr(at, end - at);
+    text += line.front() == '+'   ? green(line, style.color)
+            : line.front() == '-' ? red(line, style.color)
+                                  : yellow(line, style.color);
+    text += '\n';
+    at = end + 1;
+  }
+  return text;
 }
 
-int run_graph(Common& common, const GraphOptions& options) {
+Result<std::string> draw(const graph::Pipeline& pipeline, const GraphOptions& options) {
+  if (options.form == "json") return graph_json(pipeline, options.draw.keys);
+  if (options.form == "ascii") return graph::draw_ascii(pipeline, options.draw);
+  const graph::Picture picture = graph::picture(pipeline, options.draw);
+  if (options.form == "mermaid") return graph::draw_mermaid(picture);
+  return options.form == "svg" ? dot_to_svg(graph::draw_dot(picture)) : graph::draw_dot(picture);
+}
+
+Result<std::string> draw_difference(const graph::Pipeline& before, const graph::Pipeline& after,
+                                    const GraphOptions& options, const Style& style) {
+  if (options.form == "json")
+    return differences_json(before, after, graph::differences(before, after));
+  if (options.form == "ascii")
+    return differences_text(before, after, graph::differences(before, after), style);
+  const graph::Picture picture = graph::compared(before, after, options.draw);
+  if (options.form == "mermaid") return graph::draw_mermaid(picture);
+  return options.form == "svg" ? dot_to_svg(graph::draw_dot(picture)) : graph::draw_dot(picture);
+}
+
+// Puts the options' words into values. The form decides how errors are told as well: `graph
+// --format json` and `--format json graph` are the same.
+void settle(Common& common, GraphOptions& options) {
+  if (options.form.empty()) options.form = common.format == Format::kJson ? "json" : "ascii";
+  if (options.form == "human") options.form = "ascii";
+  options.draw.keys = options.keys == "all"    ? graph::KeysShown::kAll
+                      : options.keys == "none" ? graph::KeysShown::kNone
+                                               : graph::KeysShown::kFlow;
+  common.format = options.form == "json" ? Format::kJson : Format::kHuman;
+}
+
+int run_graph(Common& common, GraphOptions options) {
+  settle(common, options);
   const auto file = open_pipeline(common, options.file);
   if (!file) return kInvalidInput;
-  const auto drawing = draw(file->pipeline, options.form);
+  const auto before = options.before.empty() ? nullptr : open_pipeline(common, options.before);
+  if (!before && !options.before.empty()) return kInvalidInput;
+  const Style style = options.output.empty() ? common.out_style : Style{};
+  auto drawing = before ? draw_difference(before->pipeline, file->pipeline, options, style)
+                        : draw(file->pipeline, options);
   if (!drawing)
     return fail(common, drawing.status().code() == Code::kNotFound ? kFindings : kIoFailure,
                 drawing.status());
+  if (!drawing->ends_with('\n')) *drawing += '\n';
   if (options.output.empty()) {
     common.out << *drawing;
-    if (!drawing->ends_with('\n')) common.out << '\n';
     return kFine;
   }
   const Status written = write_file_atomically(common.disk, options.output, *drawing);
@@ -133,11 +198,26 @@ Result<std::string> dot_to_svg(const std::string& dot, const std::string& progra
 
 void add_graph(CLI::App& app, Common& common) {
   auto options = std::make_shared<GraphOptions>();
-  CLI::App* command = app.add_subcommand("graph", "Draw a pipeline");
+  CLI::App* command =
+      app.add_subcommand("graph", "Draw a pipeline, or what changed in it since another version");
   command->add_option("FILE", options->file, "Pipeline file")->required();
-  command->add_option("--format", options->form, "dot, mermaid, ascii or svg (by graphviz)")
-      ->check(CLI::IsMember({"dot", "mermaid", "ascii", "svg"}))
-      ->capture_default_str();
+  command
+      ->add_option(
+          "--format", options->form,
+          "ascii (the default; human is the same), dot, mermaid, svg (by graphviz) or json")
+      ->check(CLI::IsMember({"ascii", "human", "dot", "mermaid", "svg", "json"}));
+  command
+      ->add_option("--diff", options->before,
+                   "Show what FILE adds, removes and changes against this older version")
+      ->option_text("OLD");
+  command
+      ->add_option("--keys", options->keys,
+                   "flow (the default): keys that stages pass to each other, and those that come "
+                   "from outside; all: also counters and what a stage keeps for itself; none")
+      ->check(CLI::IsMember({"flow", "all", "none"}))
+      ->option_text("KEYS");
+  command->add_flag("--dead-letters", options->draw.dead_letters,
+                    "Draw an edge from each stage to its dead letter stream (dot, mermaid, svg)");
   command->add_option("-o,--output", options->output, "File to write (default: standard output)");
   command->callback([&common, options] {
     common.action = [&common, options] { return run_graph(common, *options); };

@@ -880,6 +880,7 @@ class Loader {
     auto value = plugin::parse_value(param, *text);
     if (value) {
       stage.settings[param.name] = std::move(*value);
+      stage.secrets.insert(param.name);
     } else {  // without the text met: it is a secret
       add(Fault::kSettingValue, file->spot, fmt::format("{}: the file's text does not fit", path),
           fmt::format("a {}", plugin::type_name(param.type)));

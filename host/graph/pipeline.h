@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,6 +111,7 @@ struct StageSpec {
   std::string policy_path;              // empty: defaults
   Place policy_place;                   // of its path, or of the stage
   plugin::SettingValues settings;       // complete
+  std::set<std::string, std::less<>> secrets;  // settings read from a file of their own
   uint32_t deliveries_max = 5;
   size_t dead_letter = 0;  // index into Pipeline::streams
   milliseconds claim_idle{30'000};
@@ -117,6 +119,9 @@ struct StageSpec {
   size_t parked_max = 10'000;  // entries waiting at once; then the stage stops reading
   size_t concurrency = 4;      // external: acts at once
   Place place;
+
+  // "apply.gate", or the plugin alone when it offers nothing else.
+  std::string use() const;
 };
 
 struct Pipeline {
@@ -185,10 +190,5 @@ std::string finding_text(const Finding& finding);
 
 // A table of the parts for each limit, with sums.
 std::string budget_text(const std::vector<PathBudget>& budget);
-
-// Drawings of a pipeline. svg is drawn by graphviz's `dot` when it is installed: see cli.
-std::string draw_dot(const Pipeline& pipeline);
-std::string draw_mermaid(const Pipeline& pipeline);
-std::string draw_ascii(const Pipeline& pipeline);
 
 }  // namespace sluice::graph
