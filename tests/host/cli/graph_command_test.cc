@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "graph/draw.h"
+
 namespace sluice::cli {
 namespace {
 
@@ -16,6 +18,24 @@ TEST(DotToSvg, MissingGraphvizNamesTheRemedy) {
   EXPECT_EQ(svg.status().code(), Code::kNotFound);
   EXPECT_NE(svg.status().text().find("apt-get install graphviz"), std::string::npos)
       << svg.status().text();
+}
+
+// What draw_dot writes is for graphviz to judge.
+TEST(DotToSvg, DrawingOfAPipelineIsAccepted) {
+  graph::Picture picture{"tr\"ade", {"<caption> & more"}, {}, {}};
+  using Shape = graph::Picture::Shape;
+  for (const Shape shape : {Shape::kStage, Shape::kSource, Shape::kExternal, Shape::kStream,
+                            Shape::kFromOutside, Shape::kEnd, Shape::kDeadLetter, Shape::kKeys}) {
+    const std::string id = "node:" + std::to_string(static_cast<int>(shape)) + "\"\\";
+    picture.nodes.push_back({id, shape, "a<b>&\"c\"", {"permit:{id}"}, graph::Change::kAdded});
+    picture.edges.push_back({picture.nodes.front().id, id, graph::Picture::Line::kFeedback,
+                             "group <x>", graph::Change::kRemoved});
+  }
+  const auto svg = dot_to_svg(graph::draw_dot(picture));
+  if (!svg && svg.status().code() == Code::kNotFound) GTEST_SKIP() << "graphviz is not installed";
+  ASSERT_TRUE(svg) << svg.status().text();
+  EXPECT_NE(svg->find("permit:{id}"), std::string::npos);
+  EXPECT_NE(svg->find("group &lt;x&gt;"), std::string::npos);
 }
 
 TEST(DotToSvg, FailingProgramIsAnErrorWithItsStatus) {

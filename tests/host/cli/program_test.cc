@@ -224,6 +224,35 @@ TEST_F(ProgramTest, GraphIsDrawnInEachLanguage) {
   EXPECT_THAT(sluice("graph @small.yaml").out, HasSubstr("forward"));
 }
 
+TEST_F(ProgramTest, GraphAsJsonIsAskedForInEitherPlace) {
+  const Ended own = sluice("graph @small.yaml --format json");
+  EXPECT_THAT(own.out, HasSubstr(R"("edges":[{"stage":"forward","direction":"in")"));
+  EXPECT_EQ(sluice("--format json graph @small.yaml").out, own.out);
+  EXPECT_EQ(sluice("--format json graph @small.yaml --format human").out,
+            sluice("graph @small.yaml").out);
+  const Ended missing = sluice("graph @none.yaml --format json");
+  EXPECT_EQ(missing.exit, kInvalidInput);
+  EXPECT_THAT(missing.err, StartsWith("[{\"code\":"));
+  EXPECT_EQ(sluice("graph @small.yaml --format png").exit, kUsage);
+}
+
+TEST_F(ProgramTest, GraphShowsWhatAnotherVersionChanges) {
+  std::string text = kPipeline;
+  text.replace(text.find("group: forward"), 14, "batch: 7");
+  text.replace(text.find("dead: { name: dead }"), 20, "dead: { name: gone }");
+  write("new.yaml", text);
+  const Ended human = sluice("graph @new.yaml --diff @small.yaml");
+  EXPECT_EQ(human.exit, kFine) << human.err;
+  EXPECT_THAT(human.out, HasSubstr("~  stream  dead     name: dead -> gone\n"));
+  EXPECT_THAT(human.out, HasSubstr("~  stage   forward  batch: 100 -> 7\n"));
+  EXPECT_THAT(sluice("graph @new.yaml --diff @small.yaml --format json").out,
+              HasSubstr(R"("name":"forward","part":"batch","before":"100","after":"7"})"));
+  EXPECT_THAT(sluice("graph @new.yaml --diff @small.yaml --format mermaid").out,
+              HasSubstr(":::changed"));
+  EXPECT_THAT(sluice("graph @new.yaml --diff @new.yaml").out, HasSubstr("mean the same"));
+  EXPECT_EQ(sluice("graph @new.yaml --diff @none.yaml").exit, kInvalidInput);
+}
+
 TEST_F(ProgramTest, StoreThatDoesNotExistYetIsSaid) {
   const Ended streams = sluice("streams @small.yaml");
   EXPECT_EQ(streams.exit, kStore);
