@@ -15,6 +15,7 @@
 #include "cli/completion_command.h"
 #include "cli/dlq_command.h"
 #include "cli/graph_command.h"
+#include "cli/new_command.h"
 #include "cli/plugin_command.h"
 #include "cli/policy_command.h"
 #include "cli/run_command.h"
@@ -118,6 +119,7 @@ void add_commands(CLI::App& app, Common& common) {
   add_check(app, common);
   add_test(app, common);
   add_graph(app, common);
+  add_new(app, common);
   add_streams(app, common);
   add_tap(app, common);
   add_dlq(app, common);
