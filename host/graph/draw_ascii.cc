@@ -167,6 +167,9 @@ class Rails {
       // The first mark has nothing on its left to join.
       marks[at] = last ? '\'' : '+';
     }
+    // A stream has one place; whoever writes to it further down says so.
+    for (const Wire& wire : stage.outputs)
+      if (shown_.contains(wire.stream)) notes.push_back("to " + pipeline_.streams[wire.stream].key);
     std::string left_text = left(marks);
     left_text += marks.empty() ? "  " : "->";
     for (const Wire& wire : stage.inputs) {

@@ -80,6 +80,16 @@ dead letters of all stages -> dead
 )");
 }
 
+TEST_F(Drawings, TextNamesASecondWriterOfAStream) {
+  Pipeline pipeline = trade();
+  const auto seen = std::ranges::find(pipeline.streams, "seen", &StreamSpec::key);
+  const auto gate = std::ranges::find(pipeline.stages, "gate", &StageSpec::name);
+  gate->outputs.push_back(
+      {.port = "more", .stream = static_cast<size_t>(seen - pipeline.streams.begin())});
+  const std::string text = draw_ascii(pipeline, {});
+  EXPECT_NE(text.find("'-----> [gate]       keys.gate | to seen\n"), std::string::npos) << text;
+}
+
 TEST_F(Drawings, TextIsPlainAscii) {
   const std::string text = draw_ascii(trade(), {.keys = KeysShown::kAll});
   EXPECT_TRUE(
