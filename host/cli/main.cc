@@ -14,6 +14,7 @@
 #include "cli/common.h"
 #include "cli/completion_command.h"
 #include "cli/dlq_command.h"
+#include "cli/explain_command.h"
 #include "cli/graph_command.h"
 #include "cli/new_command.h"
 #include "cli/plugin_command.h"
@@ -118,6 +119,7 @@ void add_commands(CLI::App& app, Common& common) {
   add_run(app, common);
   add_check(app, common);
   add_test(app, common);
+  add_explain(app, common);
   add_graph(app, common);
   add_new(app, common);
   add_streams(app, common);
