@@ -659,6 +659,119 @@ stages:
     policy: lua/p33.lua)",
      R"(Remove `policy` here, or give it to the stage that has the hooks.)"},
 
+    {Fault::kTestReference,
+     R"(`${...}` in a test stands for the clock or for a field of the newest entry of a stream,
+and this name is neither. The test would compare with a text that nobody wrote.)",
+     R"(# pipelines/trade.test.yaml
+  - name: a dead letter keeps its trace
+    steps:
+      - add: { decisions: { trace_id: T1, payload: { symbol: BTCUSDT } } }
+      - expect: { dead: { trace_id: "${decision.trace_id}" } }
+# instead:
+  - name: a dead letter keeps its trace
+    steps:
+      - add: { decisions: { trace_id: T1, payload: { symbol: BTCUSDT } } }
+      - expect: { dead: { trace_id: "${decisions.trace_id}" } })",
+     R"(Write `${now}`, `${now_ms}`, `${now_us}` or `${now_iso}`, or the stream's key in the
+pipeline and a field: `${plans.plan_id}`. `${request.FIELD}` and `${key}` belong in
+`exchange`.)"},
+
+    {Fault::kTestMatcher,
+     R"(A text between slashes is a pattern, and one that begins with `<`, `>`, `<=` or `>=` and a
+blank compares numbers. This one cannot be read as that, so it would never accept
+anything.)",
+     R"(# pipelines/trade.test.yaml
+  - name: an order has a quantity
+    stages: [gate]
+    steps:
+      - add: { orders: { quantity: "0.002" } }
+      - expect: { orders: { quantity: "> none" } }
+# instead:
+  - name: an order has a quantity
+    stages: [gate]
+    steps:
+      - add: { orders: { quantity: "0.002" } }
+      - expect: { orders: { quantity: "> 0" } })",
+     R"(Write a number behind the sign, or mend the pattern; its syntax is that of `pattern` in
+message schemas.)"},
+
+    {Fault::kTestStageUnknown,
+     R"(A test runs, changes or answers a stage that the pipeline does not have. It would pass
+without trying what it is named for.)",
+     R"(# pipelines/trade.test.yaml
+  - name: an invalid decision is a dead letter
+    stages: [ruoter]
+    steps:
+      - add: { decisions: { side: BUY } }
+      - expect: { dead: 1 }
+# instead:
+  - name: an invalid decision is a dead letter
+    stages: [router]
+    steps:
+      - add: { decisions: { side: BUY } }
+      - expect: { dead: 1 })",
+     R"(Write the stage's name as it stands in the pipeline.)"},
+
+    {Fault::kTestStepForm,
+     R"(A step does one thing and an answer has one ending, and this one has none or several. In
+which order they happen would be a guess. `given` prepares and expects nothing.)",
+     R"(# pipelines/trade.test.yaml
+  - name: a plan waits for its permits
+    steps:
+      - add: { plans: 1 }
+        advance: 1300ms
+      - expect: { orders: [] }
+# instead:
+  - name: a plan waits for its permits
+    steps:
+      - add: { plans: { plan_id: P1, symbol: BTCUSDT } }
+      - advance: 1300ms
+      - expect: { orders: [] })",
+     R"(Write a step, with its own `-`, for each thing; of an answer keep one of `outcome`,
+`later` and `fails`.)"},
+
+    {Fault::kTestExpectsNothing,
+     R"(The test has no step `expect`. It would pass whatever the pipeline does, and count as
+proof and in the coverage.)",
+     R"(# pipelines/trade.test.yaml
+  - name: a decision without a side is a dead letter
+    steps:
+      - add: { decisions: { payload: { symbol: BTCUSDT } } }
+# instead:
+  - name: a decision without a side is a dead letter
+    steps:
+      - add: { decisions: { payload: { symbol: BTCUSDT } } }
+      - expect: { dead: 1 })",
+     R"(Add what must be there afterwards; `orders: []` expects that there is nothing.)"},
+
+    {Fault::kTestNameTwice,
+     R"(Two tests of the file have the same name. A failure, `--filter` and a build server's
+report could mean either.)",
+     R"(# pipelines/trade.test.yaml
+  - name: an old plan is dropped
+    steps: [expect: { orders: [] }]
+  - name: an old plan is dropped
+    steps: [expect: { results: [] }]
+# instead:
+  - name: an old plan is dropped
+    steps: [expect: { orders: [] }]
+  - name: an old plan has no result
+    steps: [expect: { results: [] }])",
+     R"(Say in each name what is special about the case.)"},
+
+    {Fault::kTestPipelineRefused,
+     R"(`sluice check` refuses the pipeline, as it is or with the variables of the test, so there
+is nothing to run. The pipeline's own findings are printed with this one.)",
+     R"(# pipelines/trade.test.yaml
+  - name: prices come from candles
+    variables: { SLUICE_KLINES: no/such/folder }
+    steps: [expect: { orders: [] }]
+# instead:
+  - name: prices come from candles
+    variables: { SLUICE_KLINES: "" }
+    steps: [expect: { orders: [] }])",
+     R"(Mend what the other findings say, or set the variables so that the pipeline is fine.)"},
+
     {Fault::kKeyExpires,
      R"(A stage waits for a key, such as a permit, longer than the key lives. A permit that comes
 early is gone before the gate takes it, and a plan that both permits allowed ends as not

@@ -503,9 +503,6 @@ class Loader {
       }
       if (const Node* policy = keys.find("policy")) read_policy(*policy, keys, stage);
     }
-    facts.reads.insert(facts.reads.end(), meant_.begin(), meant_.end());
-    facts.writes.insert(facts.writes.end(), meant_.begin(), meant_.end());
-    meant_.clear();
     pipeline_.stages.push_back(std::move(stage));
     facts_.push_back(std::move(facts));
   }
@@ -561,8 +558,6 @@ class Loader {
       if (pipeline_.streams[i].key == *key) return i;
       keys.push_back(pipeline_.streams[i].key);
     }
-    const auto meant = std::ranges::find(keys, suggested(*key, keys));
-    if (meant != keys.end()) meant_.push_back(static_cast<size_t>(meant - keys.begin()));
     add(Fault::kUnknownStream, node.spot,
         fmt::format("{} names stream \"{}\", which is not declared", path, printable(*key)),
         keys.empty() ? "a key of `streams`" : "one of " + joined(keys), suggested(*key, keys))
@@ -959,9 +954,6 @@ class Loader {
   std::map<std::string, std::shared_ptr<const Schema>> schemas_;  // by path
   std::map<std::string, std::shared_ptr<const policy::Script>> scripts_;  // by stage
   std::vector<PathBudget> budget_;
-  // Streams that names of the stage being read come close to: not said to be without reader or
-  // writer as well.
-  std::vector<size_t> meant_;
   bool defaults_dead_letter_bad_ = false;
 };
 

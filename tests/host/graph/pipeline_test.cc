@@ -238,7 +238,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Case{"from: a", "from: aa", {"S0205 4:3", "S0201 10:11"}},
         Case{"out: b", "out: bb", {"S0204 5:3", "S0201 11:16"}},
-        Case{"dead_letter: dead", "dead_letter: daed", {"S0201 12:26"}},
+        Case{"dead_letter: dead", "dead_letter: daed", {"S0204 6:3", "S0205 6:3", "S0201 12:26"}},
         Case{"unread: true", "unread: yes", {"S0205 5:3", "S0104 5:16"}},
         Case{"unread: true", "name: a, unread: true", {"S0202 5:3"}},
         Case{"unread: true", "name: a b, unread: true", {"S0109 5:14"}},
