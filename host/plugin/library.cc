@@ -63,6 +63,18 @@ Status missing_table(const boost::dll::shared_library& library) {
                                 "; end the plugin's source with SLUICE_PLUGIN(name, version, ...)");
 }
 
+// What the system's loader said, out of the exception's text, which wraps it in names of its own.
+std::string loader_text(std::string_view text, std::string_view path) {
+  constexpr std::string_view kBefore = "dlerror system message: ";
+  const size_t start = text.find(kBefore);
+  if (start == text.npos) return std::string(text);
+  text.remove_prefix(start + kBefore.size());
+  text = text.substr(0, text.rfind(')'));
+  if (text.starts_with(path)) text.remove_prefix(path.size());
+  text.remove_prefix(std::min(text.find_first_not_of(": "), text.size()));
+  return std::string(text);
+}
+
 }  // namespace
 
 struct Library::State {
@@ -84,7 +96,7 @@ Result<std::shared_ptr<Library>> Library::load(const std::string& path) {
     if (!state.code.has(SLUICE_PLUGIN_SYMBOL)) return missing_table(state.code).within(path);
     state.table = &state.code.get<const sluice_plugin>(SLUICE_PLUGIN_SYMBOL);
   } catch (const std::exception& error) {
-    return refuse(path, fmt::format("cannot be loaded: {}", error.what()));
+    return refuse(path, "cannot be loaded: " + loader_text(error.what(), path));
   } catch (...) {
     return refuse(path, "cannot be loaded: a constructor in it threw");
   }
