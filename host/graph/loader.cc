@@ -40,6 +40,12 @@ bool is_secret_name(std::string_view name) {
          lower.find("api_key") != lower.npos;
 }
 
+// "a list", "an integer".
+std::string type_text(const plugin::Param& param) {
+  const bool integer = param.type == plugin::ValueType::kInteger;
+  return fmt::format("{} {}", integer ? "an" : "a", plugin::type_name(param.type));
+}
+
 std::vector<std::string> port_names(const std::vector<plugin::Port>& ports) {
   std::vector<std::string> names;
   for (const plugin::Port& port : ports) names.push_back(port.many ? "any name" : port.name);
@@ -163,7 +169,9 @@ class Loader {
       pipeline_.drain_timeout =
           read_duration(findings_, *drain, "drain_timeout", 0ms, 1h).value_or(10s);
     read_engine(top.member("engine"));
-    if (const Node* streams = top.need("streams")) read_streams(*streams, top);
+    const Node* streams = top.need("streams");
+    streams_known_ = streams != nullptr && streams->is_map();
+    if (streams != nullptr) read_streams(*streams, top);
     Common common;
     if (const Node::Member* defaults = top.member("defaults")) read_defaults(*defaults, common);
     if (const Node* stages = top.need("stages")) read_stages(*stages, top, common);
@@ -242,9 +250,13 @@ class Loader {
       if (idle == nullptr || (key == "path") != redis) continue;
       add(Fault::kKeyHasNoEffect, idle->spot,
           fmt::format("engine.{} has no effect on an engine of kind {}", key,
-                      redis ? "redis" : "embedded"));
+                      redis ? "redis" : "embedded"),
+          "", "remove the key");
     }
-    if (redis) engine.path.clear();
+    if (redis)
+      engine.path.clear();
+    else
+      engine.shards = 1;
   }
 
   void read_shards(const Keys& keys) {
@@ -282,7 +294,8 @@ class Loader {
     pipeline_.engine.url = *url;
     const size_t start = url->find("://");
     if (start == url->npos || start == 0) {
-      add(Fault::kBadValue, node.spot, "engine.url is not a url", "such as redis://127.0.0.1:6379");
+      add(Fault::kBadValue, node.spot, "engine.url is not a url",
+          "a url such as redis://127.0.0.1:6379");
       return;
     }
     const std::string_view authority =
@@ -295,6 +308,7 @@ class Loader {
   }
 
   void read_durability(const Node& node) {
+    if (node.refused) return;
     EngineSpec& engine = pipeline_.engine;
     if (node.is_text() && node.text.starts_with("group ")) {
       Node interval = node;
@@ -335,6 +349,7 @@ class Loader {
     stream.place = place(member.spot);
     const Keys keys(findings_, member.value, path, member.spot,
                     {"name", "schema", "external", "unread", "keep", "trim", "lag_max", "account"});
+    if (!keys.is_map()) stream.external = true;  // nobody knows
     if (const Node* name = keys.find("name")) {
       if (const auto text = read_text(findings_, *name, keys.path("name"))) {
         const bool fit = !text->empty() && text->size() <= 200 &&
@@ -350,7 +365,7 @@ class Loader {
     }
     if (const Node* schema = keys.find("schema")) stream.schema = read_schema(*schema, path);
     if (const Node* flag = keys.find("external"))
-      stream.external = read_flag(findings_, *flag, keys.path("external")).value_or(false);
+      stream.external = read_flag(findings_, *flag, keys.path("external")).value_or(true);
     if (const Node* flag = keys.find("unread"))
       stream.unread = read_flag(findings_, *flag, keys.path("unread")).value_or(false);
     if (const Node* keep = keys.find("keep"))
@@ -366,7 +381,7 @@ class Loader {
   }
 
   std::shared_ptr<const Schema> read_schema(const Node& node, const std::string& path) {
-    const auto name = read_text(findings_, node, path + ".schema");
+    const auto name = read_filled(node, path + ".schema", "a schema's name or path");
     if (!name) return nullptr;
     const bool is_path = name->find('/') != name->npos || name->ends_with(".json");
     const std::string file =
@@ -409,7 +424,8 @@ class Loader {
           fmt::format("{} names neither the state's field nor a label", path),
           "`state: FIELD` or `label: TEXT`");
     if (account.as == AccountSpec::As::kMilestone && !keys.find("label"))
-      add(Fault::kMissingKey, member.spot, fmt::format("key \"label\" is missing in {}", path));
+      add(Fault::kMissingKey, member.spot, fmt::format("key \"label\" is missing in {}", path), "",
+          "add `label: ...`");
   }
 
   // Stages
@@ -421,6 +437,7 @@ class Loader {
                      "parked_max", "concurrency"});
     read_common(keys, common.spec);
     common.dead_letter = keys.find("dead_letter");
+    if (!keys.is_map()) defaults_dead_letter_bad_ = true;
     // Checked here as well, so that the finding stands where the name does, and once.
     if (common.dead_letter != nullptr &&
         !find_stream_named(*common.dead_letter, "defaults.dead_letter"))
@@ -495,13 +512,15 @@ class Loader {
       if (const Node* group = keys.find("group")) read_group(*group, keys, stage);
       read_common(keys, stage);
       if (const Node* field = keys.find("order_by"))
-        stage.order_by = read_text(findings_, *field, keys.path("order_by"));
+        stage.order_by = read_filled(*field, keys.path("order_by"), "a field of the entry");
       read_dead_letter(member.spot, keys, common, stage, facts);
       if (stage.kind != nullptr) {
         read_settings(member.spot, keys, stage);
         check_effects(keys, stage);
       }
       if (const Node* policy = keys.find("policy")) read_policy(*policy, keys, stage);
+    } else {
+      facts.reads_unknown = facts.writes_unknown = true;
     }
     pipeline_.stages.push_back(std::move(stage));
     facts_.push_back(std::move(facts));
@@ -523,8 +542,13 @@ class Loader {
           fmt::format("plugin {} cannot be used: {}", printable(library), refusal.text));
       return;
     }
-    add(Fault::kPluginUnknown, node.spot, choice.status().text(),
-        fmt::format("a plugin in {}, as `plugin` or `plugin.kind`", catalog_.folder()),
+    const std::string why = choice.status().text();
+    if (choice.status().code() == Code::kInvalid) {  // several kinds, and none is named
+      add(Fault::kPluginUnknown, node.spot, why, "`plugin.kind`");
+      return;
+    }
+    // What it says behind the semicolon is said by the other two.
+    add(Fault::kPluginUnknown, node.spot, why.substr(0, why.find("; ")), "one of " + joined(uses()),
         suggested(*use, uses()))
         .fix = slip_fix(*use, uses());
   }
@@ -532,7 +556,10 @@ class Loader {
   std::vector<std::string> uses() const {
     std::vector<std::string> names;
     for (const plugin::Description& plugin : catalog_.plugins()) {
-      names.push_back(plugin.name);
+      if (plugin.kinds.size() == 1) {
+        names.push_back(plugin.name);
+        continue;
+      }
       for (const plugin::Kind& kind : plugin.kinds) names.push_back(plugin.name + "." + kind.name);
     }
     return names;
@@ -549,10 +576,19 @@ class Loader {
     stage.group = *group;
   }
 
+  // A text that is not empty.
+  std::optional<std::string> read_filled(const Node& node, const std::string& path,
+                                         const std::string& wanted) {
+    auto text = read_text(findings_, node, path);
+    if (!text || !text->empty()) return text;
+    add(Fault::kBadValue, node.spot, path + " is empty", wanted);
+    return std::nullopt;
+  }
+
   // Index of the stream a text names.
   std::optional<size_t> find_stream_named(const Node& node, const std::string& path) {
     const auto key = read_text(findings_, node, path);
-    if (!key) return std::nullopt;
+    if (!key || !streams_known_) return std::nullopt;
     std::vector<std::string> keys;
     for (size_t i = 0; i < pipeline_.streams.size(); ++i) {
       if (pipeline_.streams[i].key == *key) return i;
@@ -567,7 +603,7 @@ class Loader {
 
   // `{ stream: results, feedback: true }`
   static bool is_stream_form(const Node& node) {
-    return node.is_map() && node.find("stream") != nullptr &&
+    return node.is_map() && !node.members.empty() &&
            std::ranges::all_of(node.members, [](const Node::Member& member) {
              return member.key == "stream" || member.key == "feedback";
            });
@@ -626,7 +662,10 @@ class Loader {
   bool read_single_input(const Node::Member& from, const std::string& path, StageSpec& stage,
                          StageFacts& facts, std::vector<std::string>& wired) {
     const auto target = read_target(from.value, path, from.spot);
-    if (target) facts.reads.push_back(target->stream);
+    if (target)
+      facts.reads.push_back(target->stream);
+    else
+      facts.reads_unknown = true;
     if (stage.kind != nullptr && stage.kind->inputs.size() != 1) {
       add(Fault::kWiringForm, from.value.spot,
           fmt::format("{} has several inputs: {}", stage.name, ports_text(stage.kind->inputs)),
@@ -652,7 +691,10 @@ class Loader {
     if (stage.kind != nullptr && stage.kind->find_input(port.key) == nullptr)
       unknown_port(port, "input", stage, stage.kind->inputs);
     const auto target = read_target(port.value, path, port.spot);
-    if (!target) return;
+    if (!target) {
+      facts.reads_unknown = true;
+      return;
+    }
     facts.reads.push_back(target->stream);
     stage.inputs.push_back({port.key, target->stream, target->feedback, place(port.value.spot)});
   }
@@ -669,6 +711,8 @@ class Loader {
     const Node::Member* to = keys.member("to");
     const plugin::Kind* kind = stage.kind;
     if (to != nullptr && !to->value.is_map()) {
+      facts.writes_unknown = true;
+      if (to->value.refused) return;
       const std::string port =
           kind == nullptr || kind->outputs.empty() ? "PORT" : kind->outputs.front().name;
       add(Fault::kWiringForm, to->value.spot,
@@ -685,7 +729,10 @@ class Loader {
         if (kind != nullptr && kind->find_output(port.key) == nullptr)
           unknown_port(port, "output", stage, kind->outputs);
         const auto stream = find_stream_named(port.value, keys.path("to") + "." + port.key);
-        if (!stream) continue;
+        if (!stream) {
+          facts.writes_unknown = true;
+          continue;
+        }
         facts.writes.push_back(*stream);
         stage.outputs.push_back({port.key, *stream, false, place(port.value.spot)});
       }
@@ -703,7 +750,10 @@ class Loader {
   void read_dead_letter(Spot owner, const Keys& keys, const Common& common, StageSpec& stage,
                         StageFacts& facts) {
     const Node* own = keys.find("dead_letter");
-    if (own == nullptr && defaults_dead_letter_bad_) return;
+    if (own == nullptr && defaults_dead_letter_bad_) {
+      facts.reads_unknown = facts.writes_unknown = true;
+      return;
+    }
     const Node* node = own != nullptr ? own : common.dead_letter;
     if (node == nullptr) {
       add(Fault::kNoDeadLetter, owner, fmt::format("{} has no dead-letter stream", stage.name),
@@ -713,6 +763,8 @@ class Loader {
     if (const auto stream = find_stream_named(*node, keys.path("dead_letter"))) {
       stage.dead_letter = *stream;
       facts.has_dead_letter = true;
+    } else {
+      facts.reads_unknown = facts.writes_unknown = true;
     }
   }
 
@@ -723,7 +775,7 @@ class Loader {
     const auto idle = [&](std::string_view key, std::string_view why) {
       if (const Node::Member* member = keys.member(key))
         add(Fault::kKeyHasNoEffect, member->spot,
-            fmt::format("{} has no effect: {}", keys.path(key), why));
+            fmt::format("{} has no effect: {}", keys.path(key), why), "", "remove the key");
     };
     if (!external) idle("concurrency", "the stage is not external");
     if (!source) return;
@@ -760,8 +812,7 @@ class Loader {
       } else {
         add(Fault::kSettingMissing, with == nullptr ? owner : with->spot,
             fmt::format("setting {} of {} is missing", param.name, stage.name),
-            fmt::format("a {}{}", plugin::type_name(param.type),
-                        param.doc.empty() ? "" : ": " + param.doc),
+            fmt::format("{}{}", type_text(param), param.doc.empty() ? "" : ": " + param.doc),
             fmt::format("with: {{ {}: ... }}", param.name));
       }
     }
@@ -822,10 +873,11 @@ class Loader {
 
   std::optional<plugin::Value> setting_value(const plugin::Param& param, const Node& node,
                                              const std::string& path) {
+    if (node.refused) return std::nullopt;
     const bool list = param.type == plugin::ValueType::kList;
     if (list ? !node.is_list() && !(node.is_text() && node.resolved) : !node.is_text()) {
       add(Fault::kSettingValue, node.spot, fmt::format("{} is {}", path, met_value(node)),
-          fmt::format("a {}", plugin::type_name(param.type)), list ? "write [a, b]" : "");
+          type_text(param), list ? "write [a, b]" : "");
       return std::nullopt;
     }
     Result<plugin::Value> value = Status(Code::kInvalid, "");
@@ -859,7 +911,7 @@ class Loader {
                    StageSpec& stage) {
     if (param.type != plugin::ValueType::kText) {
       add(Fault::kSettingValue, member.value.spot, fmt::format("{} is a map", path),
-          fmt::format("a {}", plugin::type_name(param.type)));
+          type_text(param));
       return;
     }
     const Keys keys(findings_, member.value, path, member.spot, {"file"});
@@ -878,7 +930,7 @@ class Loader {
       stage.secrets.insert(param.name);
     } else {  // without the text met: it is a secret
       add(Fault::kSettingValue, file->spot, fmt::format("{}: the file's text does not fit", path),
-          fmt::format("a {}", plugin::type_name(param.type)));
+          type_text(param));
     }
   }
 
@@ -886,7 +938,7 @@ class Loader {
   // ---------------------------------------------------------------------------------------
 
   void read_policy(const Node& node, const Keys& keys, StageSpec& stage) {
-    const auto path = read_text(findings_, node, keys.path("policy"));
+    const auto path = read_filled(node, keys.path("policy"), "a policy's path");
     if (!path) return;
     stage.policy_path = resolved_path(node);
     stage.policy_place = place(node.spot);
@@ -955,6 +1007,7 @@ class Loader {
   std::map<std::string, std::shared_ptr<const policy::Script>> scripts_;  // by stage
   std::vector<PathBudget> budget_;
   bool defaults_dead_letter_bad_ = false;
+  bool streams_known_ = true;  // `streams` could be read
 };
 
 }  // namespace

@@ -32,6 +32,13 @@ class Builder final : public YAML::EventHandler {
 
   Node take_root() { return std::move(root_); }
 
+  // Where the innermost list or map in brackets starts that is still open.
+  std::optional<Spot> open_bracket() const {
+    for (auto frame = frames_.rbegin(); frame != frames_.rend(); ++frame)
+      if (frame->in_brackets) return frame->node.spot;
+    return std::nullopt;
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ < 2) return;
     // Without a marker the parser takes what does not fit the value above for a document.
@@ -50,8 +57,13 @@ class Builder final : public YAML::EventHandler {
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    add(Fault::kAnchor, mark, "an alias is used", "the value itself, written out");
-    put(scalar(Node::Type::kNull, mark));
+    // A file that explodes need not hear of each of its aliases.
+    constexpr int kAliasesReportedMax = 20;
+    if (++aliases_ <= kAliasesReportedMax)
+      add(Fault::kAnchor, mark, "an alias is used", "the value itself, written out");
+    Node node = scalar(Node::Type::kNull, mark);
+    node.refused = true;
+    put(std::move(node));
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -66,14 +78,14 @@ class Builder final : public YAML::EventHandler {
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(Node::Type::kList, mark, tag, anchor);
+                       YAML::EmitterStyle::value style) override {
+    open(Node::Type::kList, mark, tag, anchor, style);
   }
   void OnSequenceEnd() override { close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(Node::Type::kMap, mark, tag, anchor);
+                  YAML::EmitterStyle::value style) override {
+    open(Node::Type::kMap, mark, tag, anchor, style);
   }
   void OnMapEnd() override { close(); }
 
@@ -84,6 +96,7 @@ class Builder final : public YAML::EventHandler {
     std::map<std::string, Spot, std::less<>> keys;  // of a map, for finding doubled ones
     std::optional<std::pair<std::string, Spot>> key;
     bool drop = false;  // the value that follows belongs to a key that was refused
+    bool in_brackets = false;
   };
 
   void add(Fault fault, const YAML::Mark& mark, std::string text, std::string expected) {
@@ -113,14 +126,19 @@ class Builder final : public YAML::EventHandler {
         ++i;  // doubled: the quote itself
       }
     }
-    add(Fault::kSyntax, mark, "not valid YAML: a quote is not closed", std::string(1, quote));
+    add(Fault::kSyntax, mark, "not valid YAML: a quote is not closed",
+        fmt::format("a closing {}", quote));
     throw Stop{};
   }
 
   // "?" and "!" are the parser's marks for untagged plain and quoted values.
   void check_tag(const YAML::Mark& mark, const std::string& tag) {
     if (tag.empty() || tag == "?" || tag == "!") return;
-    add(Fault::kTag, mark, fmt::format("tag {} is set", printable(tag)), "a value without a tag");
+    constexpr std::string_view kStandard = "tag:yaml.org,2002:";
+    const bool standard = tag.starts_with(kStandard);
+    const std::string written = standard ? "!!" + tag.substr(kStandard.size()) : tag;
+    add(Fault::kTag, mark, fmt::format("tag {} is set", printable(written)),
+        "a value without a tag");
   }
 
   Node scalar(Node::Type type, const YAML::Mark& mark) {
@@ -135,15 +153,17 @@ class Builder final : public YAML::EventHandler {
     return node;
   }
 
-  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag,
-            YAML::anchor_t anchor) {
+  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+            YAML::EmitterStyle::value style) {
     check_anchor(mark, anchor);
     check_tag(mark, tag);
     if (frames_.size() >= kDepthMax) {
       add(Fault::kTooDeep, mark, fmt::format("nested deeper than {}", kDepthMax), "a flatter file");
       throw Stop{};
     }
-    frames_.emplace_back().node = scalar(type, mark);
+    Frame& frame = frames_.emplace_back();
+    frame.node = scalar(type, mark);
+    frame.in_brackets = style == YAML::EmitterStyle::Flow;
   }
 
   void close() {
@@ -180,6 +200,7 @@ class Builder final : public YAML::EventHandler {
     } else if (node.text == "<<" && node.plain) {
       findings_.add(Fault::kMergeKey, spot.line, spot.column, "merge key <<",
                     "the keys themselves, written out");
+      frame.node.refused = true;
     } else if (const auto [known, fresh] = frame.keys.emplace(node.text, spot); !fresh) {
       findings_.add(Fault::kDuplicateKey, spot.line, spot.column,
                     fmt::format("key \"{}\" is given twice, first in line {}", printable(node.text),
@@ -197,7 +218,22 @@ class Builder final : public YAML::EventHandler {
   std::vector<Frame> frames_;  // at most kDepthMax
   size_t nodes_ = 0;
   int documents_ = 0;
+  int aliases_ = 0;
 };
+
+// Of the valid character at the front of `text`: its number, when it is below U+0100.
+unsigned code_point(std::string_view text) {
+  const auto c = static_cast<unsigned char>(text[0]);
+  return c < 0x80 ? c : (c & 0x1FU) << 6U | (static_cast<unsigned char>(text[1]) & 0x3FU);
+}
+
+// What YAML counts as not printable: C0 and C1 controls except tab and line ends. Terminals obey
+// them.
+bool is_control(std::string_view text) {
+  const auto c = static_cast<unsigned char>(text[0]);
+  if (c < 0x80) return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
+  return c == 0xC2 && code_point(text) < 0xA0 && code_point(text) != 0x85;
+}
 
 // Faults that the parser would report badly or not at all. True: fit to parse.
 bool check_characters(std::string_view text, Findings& findings) {
@@ -215,8 +251,11 @@ bool check_characters(std::string_view text, Findings& findings) {
     const auto c = static_cast<unsigned char>(text[i]);
     const int column = static_cast<int>(i - line_start) + 1;
     const size_t size = utf8_size(text.substr(i));
-    if (size == 0 || (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F) {
-      findings.add(Fault::kNotText, line, column, fmt::format("byte 0x{:02x}", c),
+    if (size == 0 || is_control(text.substr(i))) {
+      findings.add(Fault::kNotText, line, column,
+                   size == 0
+                       ? fmt::format("byte 0x{:02x} is not part of UTF-8 text", c)
+                       : fmt::format("control character 0x{:02x}", code_point(text.substr(i))),
                    "UTF-8 text without control characters");
       return false;  // one is enough: a binary file has thousands
     }
@@ -257,11 +296,13 @@ void resolve_text(Node& node, const Environment& environment, Findings& findings
     const std::string_view inside = rest.substr(2, end == rest.npos ? rest.npos : end - 2);
     const size_t mark = inside.find(":-");
     const std::string_view name = inside.substr(0, mark);
-    if (end == rest.npos || !is_name(name)) {
-      findings.add(
-          Fault::kVariableMalformed, node.spot.line, node.spot.column,
-          fmt::format("\"{}\" is not well formed", printable(rest.substr(0, end).substr(0, 60))),
-          "${NAME} or ${NAME:-default}");
+    // A default that opens another variable would end at that one's brace.
+    if (end == rest.npos || !is_name(name) || inside.find("${") != inside.npos) {
+      const std::string_view whole = rest.substr(0, end == rest.npos ? rest.npos : end + 1);
+      findings.add(Fault::kVariableMalformed, node.spot.line, node.spot.column,
+                   fmt::format("\"{}\" is not well formed", printable(whole, 60)),
+                   "${NAME} or ${NAME:-default}");
+      node.refused = true;
       return;
     }
     const auto value = environment(name);
@@ -274,12 +315,62 @@ void resolve_text(Node& node, const Environment& environment, Findings& findings
       findings.add(Fault::kVariableUnset, node.spot.line, node.spot.column,
                    fmt::format("variable {} is not set", name), "",
                    fmt::format("set {0}, or write ${{{0}:-default}}", name));
+      node.refused = true;
     }
     node.resolved = true;
     rest.remove_prefix(end + 1);
   }
   out += rest;
   node.text = std::move(out);
+}
+
+// The parser's complaints in words that say what to do; its own text where there are none.
+struct SyntaxWords {
+  std::string_view met;  // how the parser's text starts
+  std::string_view text;
+  std::string_view suggestion;
+};
+constexpr auto kSyntaxWords = std::to_array<SyntaxWords>({
+    {"illegal map value", "a \":\" stands where no key can end",
+     "look for a key without \": \" here or in the line above; a value that holds \": \" needs "
+     "quotes"},
+    {"illegal map key", "a key stands where none can", "look at the indentation of this line"},
+    {"illegal block entry", "a list item stands where none can",
+     "put the list below its key, each item in one column"},
+    {"illegal flow end", "a bracket is closed that is not the open one",
+     "close what is open, or put a value with brackets in quotes"},
+    {"end of map flow not found", "a { is not closed", "close it with }"},
+    {"end of sequence flow not found", "a [ is not closed", "close it with ]"},
+    {"end of map not found", "this does not continue the map above",
+     "put all keys of one map in one column"},
+    {"end of sequence not found", "this does not continue the list above",
+     "put all items of one list in one column"},
+    {"unknown token", "no plain value starts with this character", "put the value in quotes"},
+    {"unknown escape character", "a backslash stands before a character that it does not change",
+     "write two backslashes, or use single quotes"},
+});
+
+void report_syntax(const YAML::Exception& error, const Builder& builder, Findings& findings) {
+  if (error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR) {
+    const Spot spot = spot_of(error.mark);
+    findings.add(Fault::kAnchor, spot.line, spot.column, "an alias is used",
+                 "the value itself, written out");
+    return;
+  }
+  const auto words = std::ranges::find_if(kSyntaxWords, [&](const SyntaxWords& known) {
+    return std::string_view(error.msg).starts_with(known.met);
+  });
+  Spot spot = spot_of(error.mark);
+  // The parser notices an open bracket far below it.
+  if (error.msg.find("flow not found") != std::string::npos)
+    spot = builder.open_bracket().value_or(spot);
+  if (words == kSyntaxWords.end()) {
+    findings.add(Fault::kSyntax, spot.line, spot.column, "not valid YAML: " + printable(error.msg));
+  } else {
+    findings.add(Fault::kSyntax, spot.line, spot.column,
+                 fmt::format("not valid YAML: {}", words->text), "",
+                 std::string(words->suggestion));
+  }
 }
 
 }  // namespace
@@ -302,11 +393,10 @@ std::optional<Node> read_tree(std::string_view text, Findings& findings) {
   } catch (const Stop&) {
     return std::nullopt;
   } catch (const YAML::Exception& error) {
-    const Spot spot = spot_of(error.mark);
-    findings.add(Fault::kSyntax, spot.line, spot.column, "not valid YAML: " + printable(error.msg));
+    report_syntax(error, builder, findings);
     return std::nullopt;
-  } catch (const std::exception& error) {
-    findings.add(Fault::kSyntax, 1, 1, fmt::format("cannot be parsed: {}", error.what()));
+  } catch (const std::exception&) {
+    findings.add(Fault::kSyntax, 1, 1, "not valid YAML: the parser gave up");
     return std::nullopt;
   }
   return builder.take_root();

@@ -33,6 +33,9 @@ struct Node {
   bool plain = false;             // text: written without quotes
   bool resolved = false;          // text: a ${...} was replaced
   bool from_environment = false;  // text: by the value of a variable, not by a default in the file
+  // What stands here was refused and found: who reads the value has nothing to add. Of a map: keys
+  // of it were refused, so one that is missing may be among them.
+  bool refused = false;
   std::string text;
   std::vector<Node> items;
   std::vector<Member> members;  // keys unique, in file order

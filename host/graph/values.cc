@@ -14,6 +14,7 @@ namespace {
 
 void wrong_shape(Findings& findings, const Node& node, std::string_view path,
                  std::string_view wanted) {
+  if (node.refused) return;
   findings.add(Fault::kWrongShape, node.spot.line, node.spot.column,
                fmt::format("{} is {}", path, met_value(node)), std::string(wanted));
 }
@@ -43,6 +44,7 @@ std::optional<Fix> slip_fix(std::string_view word, const std::vector<std::string
 std::string met_value(const Node& node) {
   switch (node.type) {
     case Node::Type::kText:
+      if (node.text.find('\n') != node.text.npos) return "a text of several lines";
       return fmt::format("\"{}\"", printable(node.text));
     case Node::Type::kList:
       return "a list";
@@ -51,7 +53,7 @@ std::string met_value(const Node& node) {
     case Node::Type::kNull:
       break;
   }
-  return "nothing";
+  return "empty";
 }
 
 Keys::Keys(Findings& findings, const Node& node, std::string path, Spot owner,
@@ -84,10 +86,10 @@ const Node* Keys::find(std::string_view key) const {
 
 const Node* Keys::need(std::string_view key) const {
   const Node* found = find(key);
-  if (found == nullptr && is_map())
-    findings_.add(
-        Fault::kMissingKey, owner_.line, owner_.column,
-        fmt::format("key \"{}\" is missing{}{}", key, path_.empty() ? "" : " in ", path_));
+  if (found == nullptr && is_map() && !node_.refused)
+    findings_.add(Fault::kMissingKey, owner_.line, owner_.column,
+                  fmt::format("key \"{}\" is missing{}{}", key, path_.empty() ? "" : " in ", path_),
+                  "", fmt::format("add `{}: ...`", key));
   return found;
 }
 
@@ -100,6 +102,7 @@ std::optional<std::string> read_text(Findings& findings, const Node& node, std::
     wrong_shape(findings, node, path, "a text");
     return std::nullopt;
   }
+  if (node.refused) return std::nullopt;
   if (node.plain && !node.resolved) {
     if (const auto meaning = ambiguous_meaning(node.text); !meaning.empty())
       findings
@@ -118,6 +121,7 @@ std::optional<uint64_t> read_count(Findings& findings, const Node& node, std::st
     wrong_shape(findings, node, path, wanted);
     return std::nullopt;
   }
+  if (node.refused) return std::nullopt;
   const auto refuse = [&](Fault fault, std::string suggestion) {
     findings.add(fault, node.spot.line, node.spot.column,
                  fmt::format("{} is {}", path, met_value(node)), wanted, std::move(suggestion));
@@ -154,6 +158,7 @@ std::optional<std::chrono::milliseconds> read_duration(Findings& findings, const
     wrong_shape(findings, node, path, wanted);
     return std::nullopt;
   }
+  if (node.refused) return std::nullopt;
   const auto refuse = [&](Fault fault, std::string suggestion) {
     findings.add(fault, node.spot.line, node.spot.column,
                  fmt::format("{} is {}", path, met_value(node)), wanted, std::move(suggestion));
@@ -177,6 +182,7 @@ std::optional<bool> read_flag(Findings& findings, const Node& node, std::string_
     wrong_shape(findings, node, path, "true or false");
     return std::nullopt;
   }
+  if (node.refused) return std::nullopt;
   if (node.text == "true" || node.text == "false") return node.text == "true";
   std::string lower = node.text;
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -196,6 +202,7 @@ std::optional<size_t> read_choice(Findings& findings, const Node& node, std::str
     wrong_shape(findings, node, path, "one of " + joined(choices));
     return std::nullopt;
   }
+  if (node.refused) return std::nullopt;
   const auto found = std::ranges::find(choices, node.text);
   if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
   findings

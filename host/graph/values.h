@@ -24,7 +24,7 @@ std::string suggested(std::string_view word, const std::vector<std::string>& cho
 // Mends `word` when it is a slip of one of `choices`.
 std::optional<Fix> slip_fix(std::string_view word, const std::vector<std::string>& choices);
 
-// What a value is, for messages: `"no"`, "a map", "a list", "nothing".
+// What a value is, for messages: `"no"`, "a map", "a list", "empty".
 std::string met_value(const Node& node);
 
 // The keys of one map. Unknown keys are found when it is made.
@@ -39,7 +39,7 @@ class Keys {
   const Node* need(std::string_view key) const;  // reports a missing key
   const Node::Member* member(std::string_view key) const;
   std::string path(std::string_view key) const;
-  bool is_map() const { return node_.is_map() || node_.is_null(); }
+  bool is_map() const { return node_.is_map() || (node_.is_null() && !node_.refused); }
 
  private:
   Findings& findings_;

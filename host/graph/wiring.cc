@@ -63,14 +63,17 @@ void check_ends(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
     for (const size_t stream : facts[i].reads) uses[stream].read = true;
     if (facts[i].has_dead_letter) uses[pipeline.stages[i].dead_letter].dead_letter = true;
   }
+  // A stream misspelt where it is used is not missed where it is declared.
+  const bool writers_known = std::ranges::none_of(facts, &StageFacts::writes_unknown);
+  const bool readers_known = std::ranges::none_of(facts, &StageFacts::reads_unknown);
   for (size_t i = 0; i < uses.size(); ++i) {
     const StreamSpec& stream = pipeline.streams[i];
     const Uses& use = uses[i];
-    if (!use.written && !use.dead_letter && !stream.external)
+    if (writers_known && !use.written && !use.dead_letter && !stream.external)
       add(findings, Fault::kNoProducer, stream.place,
           fmt::format("no stage writes stream {}", stream.key), "",
           "wire an output to it, or write `external: true`");
-    if (!use.read && !use.dead_letter && !stream.unread &&
+    if (readers_known && !use.read && !use.dead_letter && !stream.unread &&
         stream.account.as != AccountSpec::As::kTerminal)
       add(findings, Fault::kNoReader, stream.place,
           fmt::format("no stage reads stream {}", stream.key), "",
@@ -95,7 +98,7 @@ void check_groups(const Pipeline& pipeline, const std::vector<StreamEnds>& ends,
                       stage.name, pipeline.streams[i].key, stage.group,
                       pipeline.stages[known->second].name),
           "a group of its own for each reader of a stream",
-          stage.name == stage.group ? "" : stage.name);
+          stage.name == stage.group ? "" : fmt::format("write `group: {}`", stage.name));
     }
   }
 }

@@ -14,6 +14,9 @@ struct StageFacts {
   std::vector<size_t> writes;    // streams, also those on ports the plugin does not have
   std::vector<size_t> reads;     // the same for inputs
   bool has_dead_letter = false;  // spec.dead_letter is set
+  // It reads or writes a stream that could not be told from the file, which was found.
+  bool reads_unknown = false;
+  bool writes_unknown = false;
 };
 
 // Checks streams, groups, fitting fields and loops of `pipeline`; `facts` go with its stages.
