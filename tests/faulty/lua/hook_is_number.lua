@@ -1,0 +1,1 @@
+return { dedup_ttl = 300 * s }

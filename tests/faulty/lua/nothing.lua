@@ -1,0 +1,1 @@
+local ttl = 300 * s

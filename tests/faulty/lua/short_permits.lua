@@ -1,0 +1,1 @@
+return { permit_ttl = function(plan) return 100 * ms end }

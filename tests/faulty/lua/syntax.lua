@@ -1,0 +1,1 @@
+return { dedup_ttl = function(decision return 300 * s end }

@@ -1,0 +1,1 @@
+return { tests = { function() while true do end end } }

@@ -1,0 +1,1 @@
+return { dedup_tll = function(decision) return 300 * s end }
