@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/disk.h"
+#include "graph/text.h"
 
 namespace sluice::graph {
 namespace {
@@ -98,8 +99,15 @@ std::optional<std::string> source_line(const Place& place) {
     ++start;
   }
   std::string line = text->substr(start, text->find_first_of("\r\n", start) - start);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';  // one column each, nothing for the terminal
+  // One column each, and nothing that a terminal obeys: controls, and bytes that are no text.
+  for (size_t i = 0; i < line.size();) {
+    const size_t size = utf8_size(std::string_view(line).substr(i));
+    const auto c = static_cast<unsigned char>(line[i]);
+    const bool c1 = c == 0xC2 && size == 2 && static_cast<unsigned char>(line[i + 1]) < 0xA0;
+    if (c < 0x20 || c == 0x7F) line[i] = ' ';
+    if (size == 0) line[i] = '?';
+    if (c1) line.replace(i, 2, "??");
+    i += std::max<size_t>(size, 1);
   }
   return line;
 }

@@ -71,6 +71,11 @@ TEST_F(FindingText, CountsCharactersNotBytes) {
   EXPECT_NE(finding_text(at(1, 5)).find("\n       |    ^~~~~\n"), std::string::npos);
 }
 
+TEST_F(FindingText, SourceLineHoldsNothingThatATerminalObeys) {
+  write("pipelines/test.yaml", "a\x1b[1m\xC2\x9b\x7f\xff: b\n");
+  EXPECT_NE(finding_text(at(1, 1)).find("     1 | a [1m?? ?: b\n"), std::string::npos);
+}
+
 TEST_F(FindingText, PlaceThatIsNotThereHasNoSourceLine) {
   write("pipelines/test.yaml", "a: 1\n");
   EXPECT_EQ(finding_text(at(9, 9)).find('|'), std::string::npos);
