@@ -947,6 +947,7 @@ class Loader {
       add(Fault::kPolicyUnused, node.spot,
           fmt::format("{} has no hooks, so {} says nothing to it", stage.kind->name,
                       printable(*path)));
+      stage.policy_path.clear();
       return;
     }
     const auto script =

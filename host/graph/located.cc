@@ -74,6 +74,11 @@ class Builder final : public YAML::EventHandler {
     node.plain = tag == "?";
     if (!node.plain) check_quote(mark);
     node.text = value;
+    // An escape can write what the file itself may not hold. Paths and names would end there.
+    if (value.find('\0') != std::string::npos) {
+      add(Fault::kNotText, mark, "a text holds a zero byte", "a text without it");
+      node.refused = true;
+    }
     put(std::move(node));
   }
 
