@@ -18,7 +18,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test asan tsan format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations asan tsan format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -39,6 +39,9 @@ build: configure  ## install what is missing and build everything
 
 test: build  ## build and run all tests
 	@ctest --preset release -j $(TEST_JOBS)
+
+mutations: build  ## 2,000 random changes to the shipped pipeline: what check accepts must run
+	@SLUICE_MUTATIONS=2000 $(BUILD)/tests/mutation_test
 
 asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
 	@cmake --preset asan $(LAUNCHER)
