@@ -181,15 +181,14 @@ TEST_F(MutationTest, RunRefusesInTheWordsOfCheck) {
     ++refused;
     SCOPED_TRACE("SLUICE_SEED=" + std::to_string(seed) + "\n" + mutator.story());
     const std::vector<std::string> environment = {"SLUICE_DATA=" + data()};
-    const Ended checked =
-        Program({"check", path(), "--format", "json"}, folder_, environment).wait();
+    const Ended checked = Program({"check", path()}, folder_, environment).wait();
     const Ended ran =
-        Program({"run", path(), "--input", folder_ + "/home/input.ndjson", "--format", "json"},
-                folder_, environment)
+        Program({"run", path(), "--input", folder_ + "/home/input.ndjson"}, folder_, environment)
             .wait();
     EXPECT_EQ(checked.exit_code, 3) << checked.err;
     EXPECT_EQ(ran.exit_code, 3) << ran.err;
-    EXPECT_EQ(ran.err, checked.out);
+    EXPECT_FALSE(ran.err.empty());
+    EXPECT_TRUE(checked.out.starts_with(ran.err)) << checked.out << ran.err;
     EXPECT_FALSE(fs::exists(data()));
   }
 }
