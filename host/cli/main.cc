@@ -19,6 +19,7 @@
 #include "cli/new_command.h"
 #include "cli/plugin_command.h"
 #include "cli/policy_command.h"
+#include "cli/print_command.h"
 #include "cli/run_command.h"
 #include "cli/store_command.h"
 #include "cli/streams_command.h"
@@ -120,6 +121,7 @@ void add_commands(CLI::App& app, Common& common) {
   add_check(app, common);
   add_test(app, common);
   add_explain(app, common);
+  add_print(app, common);
   add_graph(app, common);
   add_new(app, common);
   add_streams(app, common);

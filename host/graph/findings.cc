@@ -174,20 +174,23 @@ std::vector<Finding> Findings::take() {
   return std::exchange(found_, {});
 }
 
+std::string source_excerpt(const Place& place) {
+  const auto line = source_line(place);
+  if (!line || place.column < 1) return {};
+  const size_t start = std::min(line->size(), static_cast<size_t>(place.column) - 1);
+  const std::string_view word =
+      std::string_view(*line).substr(start, word_size(std::string_view(*line).substr(start)));
+  return fmt::format("{:>6} | {}\n       | {:{}}^{:~<{}}\n", place.line, *line, "",
+                     code_points(std::string_view(*line).substr(0, start)), "",
+                     std::max<size_t>(code_points(word), 1) - 1);
+}
+
 std::string finding_text(const Finding& finding) {
   const Place& place = finding.place;
   std::string out = fmt::format("{}:{}:{}: {} {}: {}\n", place.file, place.line, place.column,
                                 finding.severity == Severity::kError ? "error" : "warning",
                                 finding.code, finding.text);
-  if (const auto line = source_line(place); line && place.column >= 1) {
-    const size_t start = std::min(line->size(), static_cast<size_t>(place.column) - 1);
-    const std::string_view word =
-        std::string_view(*line).substr(start, word_size(std::string_view(*line).substr(start)));
-    out += fmt::format("{:>6} | {}\n", place.line, *line);
-    out += fmt::format("       | {:{}}^{:~<{}}\n", "",
-                       code_points(std::string_view(*line).substr(0, start)), "",
-                       std::max<size_t>(code_points(word), 1) - 1);
-  }
+  out += source_excerpt(place);
   if (!finding.expected.empty()) out += fmt::format("  expected {}\n", finding.expected);
   if (!finding.suggestion.empty()) {
     const bool is_name = finding.suggestion.find(' ') == std::string::npos;

@@ -101,6 +101,9 @@ std::span<const FaultInfo> fault_table();
 // "S0101".
 std::string fault_code(Fault fault);
 
+// The line of a place with the word there underlined, two lines; empty when it cannot be read.
+std::string source_excerpt(const Place& place);
+
 // What has been found so far in one file.
 class Findings {
  public:

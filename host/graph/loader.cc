@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/disk.h"
+#include "graph/paths.h"
 #include "graph/pipeline.h"
 #include "graph/text.h"
 #include "graph/time_budget.h"
@@ -31,15 +32,6 @@ constexpr uint64_t kEntriesMax = 1'000'000'000'000;
 constexpr uint64_t kSecretBytesMax = 64 << 10;
 constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
 
-// A setting that holds a secret by its name; one that names a file does not.
-bool is_secret_name(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  if (lower.ends_with("_file") || lower.ends_with("_path")) return false;
-  return lower.find("secret") != lower.npos || lower.find("password") != lower.npos ||
-         lower.find("api_key") != lower.npos;
-}
-
 // "a list", "an integer".
 std::string type_text(const plugin::Param& param) {
   const bool integer = param.type == plugin::ValueType::kInteger;
@@ -59,15 +51,15 @@ std::string ports_text(const std::vector<plugin::Port>& ports) {
 class Loader {
  public:
   Loader(const std::string& path, const plugin::Catalog& catalog, const LoadOptions& options)
-      : catalog_(catalog), options_(options), findings_(path) {
+      : catalog_(catalog), options_(options), findings_(path), paths_(path) {
     pipeline_.file = path;
-    find_base();
   }
 
   Loaded run() {
     read_file_tree();
     Loaded loaded;
     if (!findings_.has_errors()) loaded.pipeline = std::move(pipeline_);
+    loaded.tree = std::make_shared<const Node>(std::move(tree_));
     loaded.findings = findings_.take();
     loaded.budget = std::move(budget_);
     return loaded;
@@ -95,31 +87,6 @@ class Loader {
 
   // Files
   // ------------------------------------------------------------------------------------------
-
-  void find_base() {
-    const std::filesystem::path file(pipeline_.file);
-    folder_ = file.parent_path();
-    std::error_code error;
-    const auto whole = std::filesystem::absolute(file, error).lexically_normal().parent_path();
-    if (whole.filename() != "pipelines") {
-      base_ = folder_;
-    } else if (folder_.filename() == "pipelines") {
-      base_ = folder_.parent_path();
-    } else {
-      base_ = folder_ / "..";
-    }
-  }
-
-  // A path of the file, as the process can open it.
-  std::string resolved_path(const std::string& path) const {
-    return (base_ / path).lexically_normal().string();
-  }
-
-  // The same for a value: one that came from the environment is relative to the caller, who wrote
-  // it there.
-  std::string resolved_path(const Node& node) const {
-    return node.from_environment || node.text.empty() ? node.text : resolved_path(node.text);
-  }
 
   void read_file_tree() {
     const auto text = sluice::read_file(system_disk(), pipeline_.file, kFileBytesMax);
@@ -220,7 +187,7 @@ class Loader {
 
   void read_engine(const Node::Member* member) {
     EngineSpec& engine = pipeline_.engine;
-    engine.path = resolved_path("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
+    engine.path = paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
     engine.place = place(member == nullptr ? tree_.spot : member->spot);
     if (member == nullptr) return;
     const Keys keys(findings_, member->value, "engine", member->spot,
@@ -235,7 +202,7 @@ class Loader {
     const bool redis = engine.kind == EngineKind::kRedis;
     if (const Node* path = keys.find("path")) {
       if (const auto text = read_text(findings_, *path, "engine.path")) {
-        engine.path = resolved_path(*path);
+        engine.path = paths_.resolved(*path);
         if (text->empty())
           add(Fault::kBadValue, path->spot, "engine.path is empty", "the store's folder");
         else if (!redis)
@@ -383,10 +350,7 @@ class Loader {
   std::shared_ptr<const Schema> read_schema(const Node& node, const std::string& path) {
     const auto name = read_filled(node, path + ".schema", "a schema's name or path");
     if (!name) return nullptr;
-    const bool is_path = name->find('/') != name->npos || name->ends_with(".json");
-    const std::string file =
-        is_path ? resolved_path(node)
-                : (folder_ / "schemas" / (*name + ".json")).lexically_normal().string();
+    const std::string file = paths_.schema(node);
     const auto known = schemas_.find(file);
     if (known != schemas_.end()) return known->second;
     auto schema = Schema::load(file);
@@ -843,7 +807,7 @@ class Loader {
     return param.type == plugin::ValueType::kText && param.unit.ends_with("path");
   }
   void resolve_setting_path(plugin::Value& value) const {
-    if (!value.text.empty()) value.text = resolved_path(value.text);
+    if (!value.text.empty()) value.text = paths_.resolved(value.text);
   }
 
   void read_setting(const plugin::Param& param, const Node::Member& member, const std::string& path,
@@ -917,7 +881,7 @@ class Loader {
     const Keys keys(findings_, member.value, path, member.spot, {"file"});
     const Node* file = keys.need("file");
     if (file == nullptr || !read_text(findings_, *file, keys.path("file"))) return;
-    auto text = sluice::read_file(system_disk(), resolved_path(*file), kSecretBytesMax);
+    auto text = sluice::read_file(system_disk(), paths_.resolved(*file), kSecretBytesMax);
     if (!text) {
       add(Fault::kSecretUnreadable, file->spot,
           fmt::format("{}: {}", keys.path("file"), text.status().text()));
@@ -940,7 +904,7 @@ class Loader {
   void read_policy(const Node& node, const Keys& keys, StageSpec& stage) {
     const auto path = read_filled(node, keys.path("policy"), "a policy's path");
     if (!path) return;
-    stage.policy_path = resolved_path(node);
+    stage.policy_path = paths_.resolved(node);
     stage.policy_place = place(node.spot);
     if (stage.kind == nullptr) return;
     if (stage.kind->hooks.empty()) {
@@ -999,12 +963,11 @@ class Loader {
   const plugin::Catalog& catalog_;
   const LoadOptions& options_;
   Findings findings_;
+  const FilePaths paths_;
   Pipeline pipeline_;
   std::vector<StageFacts> facts_;  // of pipeline_.stages, in the file's order
   Node tree_;
-  std::filesystem::path folder_;                                  // of the file
-  std::filesystem::path base_;                                    // paths in the file start here
-  std::map<std::string, std::shared_ptr<const Schema>> schemas_;  // by path
+  std::map<std::string, std::shared_ptr<const Schema>> schemas_;          // by path
   std::map<std::string, std::shared_ptr<const policy::Script>> scripts_;  // by stage
   std::vector<PathBudget> budget_;
   bool defaults_dead_letter_bad_ = false;

@@ -311,9 +311,12 @@ void resolve_text(Node& node, const Environment& environment, Findings& findings
       return;
     }
     const auto value = environment(name);
+    Variable& variable = node.variables.emplace_back();
+    variable.name = name;
+    if (mark != inside.npos) variable.default_text = inside.substr(mark + 2);
     if (value && !(value->empty() && mark != inside.npos)) {
       out += *value;
-      node.from_environment = true;
+      node.from_environment = variable.set = true;
     } else if (mark != inside.npos) {
       out += inside.substr(mark + 2);
     } else {
@@ -326,6 +329,7 @@ void resolve_text(Node& node, const Environment& environment, Findings& findings
     rest.remove_prefix(end + 1);
   }
   out += rest;
+  if (node.resolved) node.written = node.text;
   node.text = std::move(out);
 }
 

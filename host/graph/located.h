@@ -24,6 +24,13 @@ struct Spot {
   int column = 1;  // from 1, in bytes
 };
 
+// A ${...} in a text.
+struct Variable {
+  std::string name;
+  bool set = false;                         // its value was taken, not the default
+  std::optional<std::string> default_text;  // of ${NAME:-default}
+};
+
 struct Node {
   enum class Type { kNull, kText, kList, kMap };
   struct Member;
@@ -37,6 +44,8 @@ struct Node {
   // of it were refused, so one that is missing may be among them.
   bool refused = false;
   std::string text;
+  std::string written;              // text, resolved: before ${...} was replaced
+  std::vector<Variable> variables;  // text, resolved: what was replaced, in order
   std::vector<Node> items;
   std::vector<Member> members;  // keys unique, in file order
 

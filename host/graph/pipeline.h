@@ -22,6 +22,8 @@ namespace sluice::graph {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
+struct Node;  // graph/located.h
+
 struct Place {
   std::string file;
   int line = 0;    // from 1
@@ -174,6 +176,7 @@ struct Loaded {
   std::optional<Pipeline> pipeline;  // set when there is no error among the findings
   std::vector<Finding> findings;     // in order of place
   std::vector<PathBudget> budget;    // when every stage and policy could be read
+  std::shared_ptr<const Node> tree;  // as written, variables replaced; never null
 };
 
 // Reads and checks a pipeline file in one pass: every fault is found, each with its place.

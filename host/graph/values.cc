@@ -97,6 +97,14 @@ std::string Keys::path(std::string_view key) const {
   return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
 }
 
+bool is_secret_name(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (lower.ends_with("_file") || lower.ends_with("_path")) return false;
+  return lower.find("secret") != lower.npos || lower.find("password") != lower.npos ||
+         lower.find("api_key") != lower.npos;
+}
+
 std::optional<std::string> read_text(Findings& findings, const Node& node, std::string_view path) {
   if (!node.is_text()) {
     wrong_shape(findings, node, path, "a text");

@@ -48,6 +48,9 @@ class Keys {
   const Spot owner_;
 };
 
+// A setting that holds a secret by its name; one that names a file does not.
+bool is_secret_name(std::string_view name);
+
 // A text; flags an unquoted one that other YAML readers take for something else.
 std::optional<std::string> read_text(Findings& findings, const Node& node, std::string_view path);
 
