@@ -21,6 +21,7 @@
 #include "cli/policy_command.h"
 #include "cli/print_command.h"
 #include "cli/run_command.h"
+#include "cli/schema_command.h"
 #include "cli/store_command.h"
 #include "cli/streams_command.h"
 #include "cli/tap_command.h"
@@ -127,6 +128,7 @@ void add_commands(CLI::App& app, Common& common) {
   add_streams(app, common);
   add_tap(app, common);
   add_dlq(app, common);
+  add_schema(app, common);
   add_plugin(app, common);
   add_policy(app, common);
   add_store(app, common);

@@ -107,5 +107,19 @@ TEST_F(PrintTest, JsonGivesValuesAndOrigins) {
   EXPECT_STREQ(json[0]["otherwise"]["value"].GetString(), "9");
 }
 
+TEST_F(PrintTest, SchemaIsJsonAndNamesTheInstalledKinds) {
+  const auto ended = sluice({"schema"});
+  EXPECT_EQ(ended.exit_code, kFine);
+  rapidjson::Document json;
+  EXPECT_FALSE(json.Parse(ended.out.c_str()).HasParseError());
+  EXPECT_THAT(ended.out, HasSubstr("\"enum\": [\"forward\""));
+  EXPECT_EQ(sluice({"schema", "-o", path("schema.json")}).out, "");
+  std::ifstream file(path("schema.json"));
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), ended.out);
+  EXPECT_EQ(sluice({"schema", "-o", path("none/schema.json")}).exit_code, kIoFailure);
+}
+
 }  // namespace
 }  // namespace sluice::cli
