@@ -3,11 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "cli/findings_output.h"
 #include "cli/fix.h"
 #include "cli/human.h"
 #include "cli/json_writer.h"
+#include "cli/live_check.h"
 
 namespace sluice::cli {
 
@@ -24,11 +26,13 @@ struct CheckOptions {
   bool deny_warnings = false;
   bool fix = false;
   bool budget = false;
+  bool live = false;
 };
 
 struct Checked {
   std::string path;
   graph::Loaded loaded;
+  std::optional<LiveReport> live;
 };
 
 uint64_t warning_count(const graph::Loaded& loaded) {
@@ -121,7 +125,12 @@ std::string checked_json(const std::vector<Checked>& all) {
       }
       json.end_array().end_object();
     }
-    json.end_array().end_object();
+    json.end_array();
+    if (checked.live) {
+      json.key("live");
+      add_live(json, *checked.live);
+    }
+    json.end_object();
   }
   json.end_array().end_object();
   return std::string(json.text()) + '\n';
@@ -131,6 +140,15 @@ void print_human(Common& common, const CheckOptions& options, const Checked& che
   common.out << findings_text(checked.loaded.findings);
   if (options.budget) common.out << graph::budget_text(checked.loaded.budget);
   common.out << verdict(checked, common.out_style.color);
+  if (checked.live) common.out << live_text(*checked.live);
+}
+
+// Adds what the engine looks like to what was found in the file.
+void look_at_engine(Common& common, Checked& checked) {
+  if (!checked.loaded.pipeline) return;
+  checked.live = check_live(*checked.loaded.pipeline, common.disk, common.clock);
+  const std::vector<graph::Finding>& more = checked.live->findings;
+  checked.loaded.findings.insert(checked.loaded.findings.end(), more.begin(), more.end());
 }
 
 void print_for_programs(Common& common, const std::string& form, const std::vector<Checked>& all) {
@@ -145,6 +163,8 @@ void print_for_programs(Common& common, const std::string& form, const std::vect
 int exit_code(const CheckOptions& options, const std::vector<Checked>& all) {
   if (std::ranges::any_of(all, [](const Checked& c) { return !c.loaded.pipeline; }))
     return kInvalidInput;
+  for (const Checked& checked : all)
+    if (checked.live && exit_of(*checked.live) != kFine) return exit_of(*checked.live);
   const bool warned = std::ranges::any_of(
       all, [](const Checked& checked) { return !checked.loaded.findings.empty(); });
   return options.deny_warnings && warned ? kFindings : kFine;
@@ -164,7 +184,8 @@ int run_check(Common& common, const CheckOptions& options) {
     auto loaded = options.fix ? check_and_fix(common, path, *catalog, diff)
                               : graph::load_pipeline(path, *catalog);
     if (!loaded) return fail(common, loaded.status());
-    all.push_back({path, std::move(loaded).value()});
+    all.push_back({path, std::move(loaded).value(), std::nullopt});
+    if (options.live) look_at_engine(common, all.back());
     if (form != "human") continue;
     common.out << diff;
     print_human(common, options, all.back());
@@ -195,6 +216,8 @@ void add_check(CLI::App& app, Common& common) {
                     "Mend slips that have one safe remedy, in the file, and show the change");
   command->add_flag("--budget", options->budget,
                     "Show what time entries can spend on their way, and what is allowed");
+  command->add_flag("--live", options->live,
+                    "Also look at the engine: store, groups, permissions, disk, clock");
   command->callback([&common, options] {
     common.action = [&common, options] { return run_check(common, *options); };
   });

@@ -772,6 +772,69 @@ is nothing to run. The pipeline's own findings are printed with this one.)",
     steps: [expect: { orders: [] }])",
      R"(Mend what the other findings say, or set the variables so that the pipeline is fine.)"},
 
+    {Fault::kStoreUnusable,
+     R"(The folder is there and cannot be opened as a store: it holds files that are none, or
+they cannot be read. A run ends at its start with the same words.)",
+     R"($ sluice check --live pipelines/trade.yaml
+# instead:
+$ SLUICE_DATA=/var/lib/sluice/trade sluice check --live pipelines/trade.yaml)",
+     R"(Name the folder that the run writes, or an empty one.)"},
+
+    {Fault::kStorePermission,
+     R"(This user may not read or write the folder or a file in it. A run would end at its
+start, or in the middle of work when it first needs the file.)",
+     R"($ sudo sluice run pipelines/trade.yaml
+# instead:
+$ sudo chown -R trader var/trade
+$ sluice run pipelines/trade.yaml)",
+     R"(Give the folder and its files to the user that runs the pipeline.)"},
+
+    {Fault::kStoreDamaged,
+     R"(A record or a checkpoint is not what was written: the disk lost or changed bytes, or
+somebody edited a file. A run refuses to start on it, so that nothing is built on what
+is missing.)",
+     R"($ sluice run pipelines/trade.yaml
+# instead:
+$ sluice store verify pipelines/trade.yaml
+$ sluice store repair pipelines/trade.yaml)",
+     R"(Look at the extent with `verify`, then move the bad part aside with `repair`; restore if
+you can.)"},
+
+    {Fault::kLeftInStore,
+     R"(A stream or a group was renamed or removed in the file and is still in the store. What
+waits there is handled by nobody, and a group without readers keeps its stream from
+being trimmed.)",
+     R"($ sed -i 's/group: gate$/group: gate2/' pipelines/trade.yaml
+$ sluice check --live pipelines/trade.yaml
+# instead:
+$ sed -i 's/group: gate2$/group: gate/' pipelines/trade.yaml)",
+     R"(Keep the name, or drain the old one before renaming it.)"},
+
+    {Fault::kGroupStartsAtHistory,
+     R"(A group that the store does not know begins with the oldest entry that is kept, so its
+stage will act on entries from before it was there.)",
+     R"($ sluice run pipelines/trade.yaml  # with a stage that is new on a stream with entries
+# instead:
+$ SLUICE_DATA=var/trade2 sluice run pipelines/trade.yaml)",
+     R"(Make sure that the stage may see old entries (its policy can refuse them by age), or
+start it on a store without them.)"},
+
+    {Fault::kDiskSpaceLow,
+     R"(The log grows by files of 64 MiB, and checkpoints are written beside them. A write that
+fails poisons the store: the run ends with code 6.)",
+     R"($ SLUICE_DATA=/dev/shm/trade sluice check --live pipelines/trade.yaml
+# instead:
+$ SLUICE_DATA=/var/lib/sluice/trade sluice check --live pipelines/trade.yaml)",
+     R"(Free space, or move the store to a larger disk while nothing runs.)"},
+
+    {Fault::kClockBehind,
+     R"(Waits, windows of limits and the expiry of keys count from the clock. One that was set
+back makes them last longer than they should: permits and kill switches live on.)",
+     R"($ date -s 2020-01-01; sluice run pipelines/trade.yaml
+# instead:
+$ timedatectl set-ntp true; sluice run pipelines/trade.yaml)",
+     R"(Set the clock before the run starts.)"},
+
     {Fault::kKeyExpires,
      R"(A stage waits for a key, such as a permit, longer than the key lives. A permit that comes
 early is gone before the gate takes it, and a plan that both permits allowed ends as not

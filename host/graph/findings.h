@@ -84,6 +84,14 @@ enum class Fault : int {
   kTestExpectsNothing = 505,
   kTestNameTwice = 506,
   kTestPipelineRefused = 507,
+  // The engine on this machine: `check --live`.
+  kStoreUnusable = 601,
+  kStorePermission = 602,
+  kStoreDamaged = 603,
+  kLeftInStore = 604,
+  kGroupStartsAtHistory = 605,
+  kDiskSpaceLow = 606,
+  kClockBehind = 607,
   // Time.
   kKeyExpires = 701,
   kEntryGoesStale = 702,

@@ -33,7 +33,8 @@ std::string read_text(const fs::path& path) {
 std::vector<fs::path> shipped_pipelines() {
   std::vector<fs::path> files;
   for (const auto& file : fs::directory_iterator(kRoot / "pipelines"))
-    if (file.path().extension() == ".yaml") files.push_back(file.path());
+    if (file.path().extension() == ".yaml" && file.path().stem().extension() != ".test")
+      files.push_back(file.path());
   return files;
 }
 

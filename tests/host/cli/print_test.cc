@@ -121,5 +121,16 @@ TEST_F(PrintTest, SchemaIsJsonAndNamesTheInstalledKinds) {
   EXPECT_EQ(sluice({"schema", "-o", path("none/schema.json")}).exit_code, kIoFailure);
 }
 
+TEST_F(PrintTest, LiveCheckEndsFineBeforeTheFirstRun) {
+  const auto ended = sluice({"check", "--live", path("small.yaml")});
+  EXPECT_EQ(ended.exit_code, kFine);
+  EXPECT_THAT(ended.out, HasSubstr("the first run creates it"));
+  rapidjson::Document json;
+  json.Parse(sluice({"check", "--live", "--format", "json", path("small.yaml")}).out.c_str());
+  ASSERT_FALSE(json.HasParseError());
+  EXPECT_FALSE(json["files"][0]["live"]["exists"].GetBool());
+  EXPECT_TRUE(json["files"][0]["findings"].Empty());
+}
+
 }  // namespace
 }  // namespace sluice::cli
