@@ -140,7 +140,7 @@ class MutationTest : public ::testing::Test {
 
 TEST_F(MutationTest, WhatCheckAcceptsStartsAndDrains) {
   constexpr uint64_t kStepsOfAWalk = 8;
-  const uint64_t trials = from_environment("SLUICE_MUTATIONS", 600);
+  const uint64_t trials = from_environment("SLUICE_MUTATIONS", 2000);
   const uint64_t first = from_environment("SLUICE_SEED", std::random_device{}());
   uint64_t accepted = 0;
   for (uint64_t trial = 0; trial < trials;) {
