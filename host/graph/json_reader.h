@@ -1,11 +1,16 @@
 // JSON from outside, read event by event within bounds: nothing is built before it is checked.
 #pragma once
 
+#include <rapidjson/document.h>
+#include <rapidjson/encodedstream.h>
 #include <rapidjson/error/en.h>
+#include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +61,87 @@ struct JsonNumber {
   }
 };
 
+// The value of a JSON number as written; nullopt when it is too large for a double.
+//
+// RapidJSON 1.1 counts the leading zeros of a zero mantissa, so that at full precision 0e38 reads
+// as -1.9e227; here it only finds where numbers end.
+inline std::optional<JsonNumber> read_number(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  if (text.find_first_of(".eE") == text.npos) {
+    uint64_t u = 0;
+    int64_t i = 0;
+    if (std::from_chars(text.data(), end, u).ec == std::errc()) return JsonNumber::of(u);
+    if (std::from_chars(text.data(), end, i).ec == std::errc()) return JsonNumber::of(i);
+  }
+  double d = 0;
+  if (std::from_chars(text.data(), end, d).ec == std::errc()) return JsonNumber::of(d);
+  // Out of range on one side or the other: told by the place of the first digit that counts.
+  const size_t mantissa_end = std::min(text.find_first_of("eE"), text.size());
+  const size_t dot = std::min(text.find('.'), mantissa_end);
+  const size_t digit = text.find_first_of("123456789");
+  if (digit >= mantissa_end) return JsonNumber::of(0.0);
+  int64_t exponent = 0;
+  if (mantissa_end < text.size()) {
+    const bool plus = text[mantissa_end + 1] == '+';
+    const auto read = std::from_chars(text.data() + mantissa_end + (plus ? 2 : 1), end, exponent);
+    if (read.ec != std::errc()) exponent = text[mantissa_end + 1] == '-' ? -(1LL << 40) : 1LL << 40;
+  }
+  if (static_cast<int64_t>(dot) - static_cast<int64_t>(digit) + exponent > 0) return std::nullopt;
+  return JsonNumber::of(0.0);
+}
+
+// Hands a document's events on, numbers as read_number reads them.
+template <typename Handler>
+class ExactNumbers {
+ public:
+  explicit ExactNumbers(Handler& handler) : handler_(handler) {}
+
+  bool Null() { return handler_.Null(); }
+  bool Bool(bool b) { return handler_.Bool(b); }
+  bool Int(int i) { return handler_.Int(i); }
+  bool Uint(unsigned u) { return handler_.Uint(u); }
+  bool Int64(int64_t i) { return handler_.Int64(i); }
+  bool Uint64(uint64_t u) { return handler_.Uint64(u); }
+  bool Double(double d) { return handler_.Double(d); }
+  bool RawNumber(const char* data, rapidjson::SizeType size, bool) {
+    const auto number = read_number({data, size});
+    if (!number) return false;
+    if (number->form == JsonNumber::Form::kSigned) return handler_.Int64(number->negative);
+    if (number->form == JsonNumber::Form::kUnsigned) return handler_.Uint64(number->positive);
+    return handler_.Double(number->real);
+  }
+  bool String(const char* data, rapidjson::SizeType size, bool) {
+    return handler_.String(data, size, true);
+  }
+  bool Key(const char* data, rapidjson::SizeType size, bool) {
+    return handler_.Key(data, size, true);
+  }
+  bool StartObject() { return handler_.StartObject(); }
+  bool EndObject(rapidjson::SizeType count) { return handler_.EndObject(count); }
+  bool StartArray() { return handler_.StartArray(); }
+  bool EndArray(rapidjson::SizeType count) { return handler_.EndArray(count); }
+
+ private:
+  Handler& handler_;
+};
+
+// Reads `json` into `document`; false when it is not JSON.
+inline bool read_document(std::string_view json, rapidjson::Document& document) {
+  constexpr unsigned kFlags =
+      rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
+  bool fine = false;
+  const auto read = [&](rapidjson::Document& handler) {
+    ExactNumbers numbers(handler);
+    rapidjson::MemoryStream bytes(json.data(), json.size());
+    rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(bytes);
+    rapidjson::Reader reader;
+    fine = !reader.Parse<kFlags>(stream, numbers).IsError();
+    return fine;
+  };
+  document.Populate(read);
+  return fine;
+}
+
 // Working memory of a reading thread.
 struct JsonScratch {
   std::string buffer;                  // the text, decoded in place
@@ -85,7 +171,13 @@ class BoundedJson {
   bool Int64(int64_t i) { return value() && (sink_.on_number(JsonNumber::of(i)), true); }
   bool Uint64(uint64_t u) { return value() && (sink_.on_number(JsonNumber::of(u)), true); }
   bool Double(double d) { return value() && (sink_.on_number(JsonNumber::of(d)), true); }
-  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
+  bool RawNumber(const char* data, rapidjson::SizeType size, bool) {
+    if (!value()) return false;
+    const auto number = read_number({data, size});
+    if (!number) return stop("a number is too large");
+    sink_.on_number(*number);
+    return true;
+  }
   bool String(const char* data, rapidjson::SizeType size, bool) {
     const std::string_view text(data, size);
     return value() && sound(text) && (sink_.on_text(text), true);
@@ -171,7 +263,7 @@ JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   // Iterative: the depth of the text must not become the depth of our stack.
   constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseValidateEncodingFlag |
-                              rapidjson::kParseFullPrecisionFlag;
+                              rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult result = scratch.reader.Parse<kFlags>(stream, bounded);
   if (!result.IsError()) return {};
   std::string_view why = bounded.fault();

@@ -710,9 +710,7 @@ std::optional<SchemaViolation> Schema::Impl::ask_oracle(stream::FieldsView field
       return SchemaViolation{std::string(payload->field), printable(payload->json),
                              fmt::format("JSON, byte {}: {}", fault.offset, fault.text)};
     // Within the bounds by now, so the document and its destruction are shallow.
-    document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag>(
-        payload->json.data(), payload->json.size());
-    if (document.HasParseError())
+    if (!read_document(payload->json, document))
       return SchemaViolation{std::string(payload->field), printable(payload->json), "JSON"};
   }
   const std::scoped_lock lock(oracle_mutex);
@@ -740,12 +738,8 @@ Result<std::shared_ptr<const Schema>> Schema::parse(std::string_view name, std::
     return Status(Code::kInvalid,
                   fmt::format("{}:{}: {}", name, line_at(json, fault.offset), fault.text));
   Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag>(json.data(),
-                                                                                      json.size());
-  if (document.HasParseError())
-    return Status(Code::kInvalid,
-                  fmt::format("{}:{}: {}", name, line_at(json, document.GetErrorOffset()),
-                              rapidjson::GetParseError_En(document.GetParseError())));
+  if (!read_document(json, document))
+    return Status(Code::kInvalid, fmt::format("{}:1: not JSON", name));
   std::shared_ptr<Schema> schema(new Schema());
   Impl& impl = *schema->impl_;
   impl.name = std::filesystem::path(name).stem().string();

@@ -214,5 +214,30 @@ TEST(AiDecisionSchema, RecordedDecisionsAreAccepted) {
   EXPECT_EQ(lines, 510u);
 }
 
+// RapidJSON reads zeros with a large exponent as any number: a judge that believes it refuses a
+// sound entry, or accepts a bad one.
+TEST(SchemaNumbers, AreReadExactlyHoweverTheyAreWritten) {
+  const auto schema = Schema::parse("n.json",
+                                    R"({"x-sluice-envelope":"payload","type":"object",
+          "properties":{"n":{"type":"number","minimum":-1,"maximum":1}}})");
+  ASSERT_TRUE(schema.is_ok()) << schema.status().text();
+  const auto accepts = [&](const std::string& number) {
+    stream::Fields fields;
+    fields.add("payload", "{\"n\":" + number + "}");
+    const bool fine = !(*schema)->check(fields.view());
+    EXPECT_EQ(fine, (*schema)->oracle_accepts(fields.view())) << number;
+    return fine;
+  };
+  for (const char* number :
+       {"0", "-0", "0e38", "-0e38", "0.000e45", "0.0e-38", "1", "-1", "1.0", "1e-400", "1E+0",
+        "0.0001e4", "100000000000000000000e-20", "-1e-99999999999999999999"})
+    EXPECT_TRUE(accepts(number)) << number;
+  // The parser reads no exponent above 308, whatever stands before it.
+  for (const char* number : {"0e400", "2", "-2", "1.0000000000000002", "-1.0000000000000002",
+                             "18446744073709551615", "18446744073709551616", "-9223372036854775809",
+                             "1e38", "1e400", "-1e400", "10e9999999999999999999", "0.001e400"})
+    EXPECT_FALSE(accepts(number)) << number;
+}
+
 }  // namespace
 }  // namespace sluice::graph
