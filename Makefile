@@ -6,6 +6,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= 2
 PIPELINE ?= pipelines/trade.yaml
 INPUT ?= pipelines/samples/decisions.ndjson
+FUZZ_SECONDS ?= 20
 SLUICE_DATA ?= var/trade
 export SLUICE_DATA
 
@@ -18,7 +19,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations asan tsan format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations asan tsan fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -52,6 +53,12 @@ tsan: install-deps  ## all tests under the thread sanitizer
 	@cmake --preset tsan $(LAUNCHER)
 	@cmake --build build/tsan -j $(JOBS)
 	@$(FIXED_LAYOUT) ctest --preset tsan -j $(TEST_JOBS)
+
+fuzz:  ## feed random bytes to the readers, FUZZ_SECONDS each (default 20)
+	@scripts/install-deps.sh --fuzz
+	@cmake --preset fuzz $(LAUNCHER)
+	@cmake --build --preset fuzz -j $(JOBS)
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 
 format:  ## format all C and C++ sources
 	@scripts/install-deps.sh --tools

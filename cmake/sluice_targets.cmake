@@ -5,6 +5,10 @@ add_library(sluice_warnings INTERFACE)
 target_compile_options(sluice_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow
   -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual -Wno-missing-field-initializers
   -Werror)
+if(SLUICE_FUZZ)
+  # Clang: comparing RapidJSON's iterators reads two ways under C++20.
+  target_compile_options(sluice_warnings INTERFACE -Wno-ambiguous-reversed-operator)
+endif()
 
 if(SLUICE_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -14,6 +18,11 @@ elseif(SLUICE_SANITIZE STREQUAL "thread")
   add_link_options(-fsanitize=thread)
 elseif(SLUICE_SANITIZE)
   message(FATAL_ERROR "SLUICE_SANITIZE: expected empty, address or thread, got ${SLUICE_SANITIZE}")
+endif()
+if(SLUICE_FUZZ)
+  # Counts what an input reaches; the fuzzer itself is linked to the targets alone.
+  add_compile_options(-fsanitize=fuzzer-no-link
+    -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/tests/fuzz/ignored.txt)
 endif()
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 add_compile_options(-fstack-protector-strong)

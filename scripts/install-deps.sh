@@ -3,6 +3,7 @@
 #
 #   scripts/install-deps.sh            what `make build`, `make run` and `make test` need
 #   scripts/install-deps.sh --tools    also the formatter, the linter and the compiler cache
+#   scripts/install-deps.sh --fuzz     also the compiler that has libFuzzer
 #
 # Running it again costs a look into the package database and nothing else.
 set -euo pipefail
@@ -19,12 +20,14 @@ packages=(
   libgtest-dev libgmock-dev librapidcheck-dev
 )
 tools=(clang-format clang-tidy ccache)
+fuzz=(clang-14 libclang-rt-14-dev)
 
 case "${1:-}" in
   "") ;;
   --tools) packages+=("${tools[@]}") ;;
+  --fuzz) packages+=("${fuzz[@]}") ;;
   *)
-    echo "usage: scripts/install-deps.sh [--tools]" >&2
+    echo "usage: scripts/install-deps.sh [--tools | --fuzz]" >&2
     exit 2
     ;;
 esac

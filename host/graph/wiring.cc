@@ -261,7 +261,7 @@ class Loops {
         walk.pop_back();
       } else if (const auto known = seen.find(next); known != seen.end()) {
         walk.erase(walk.begin(), walk.begin() + static_cast<ptrdiff_t>(known->second));
-        std::ranges::rotate(walk, std::ranges::min_element(walk));
+        std::rotate(walk.begin(), std::ranges::min_element(walk), walk.end());
         return walk;
       } else {
         seen[next] = walk.size();
