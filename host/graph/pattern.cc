@@ -63,17 +63,51 @@ char plain_escape(std::string_view rest) {
   return rest.size() >= 2 && kSpecial.find(rest[1]) != kSpecial.npos ? rest[1] : '\0';
 }
 
-// RapidJSON's parser takes balanced groups with something in each alternative for granted.
-bool groups_are_sound(std::string_view text) {
-  size_t open = 0;
-  bool empty = true;  // nothing yet in this alternative
-  for (const char c : text) {
-    if (empty && std::string_view("|)*+?{").find(c) != std::string_view::npos) return false;
-    if (c == ')' && open-- == 0) return false;
+// Where the class that opens at the front of `text` ends, one past its bracket; 0 when it holds
+// nothing or is not closed.
+size_t class_size(std::string_view text) {
+  const size_t begin = text.substr(1).starts_with('^') ? 2 : 1;
+  size_t i = begin;
+  while (i < text.size() && text[i] != ']') i += text[i] == '\\' ? 2 : 1;
+  return i > begin && i < text.size() ? i + 1 : 0;
+}
+
+// What RapidJSON's parser of groups and alternatives takes for granted, or reads in its own way;
+// empty when `text` is fit for it. `steps_max` bounds how often quantifiers repeat.
+std::string_view group_fault(std::string_view text, size_t steps_max) {
+  constexpr std::string_view kGroups = "a group or an alternative is empty or open";
+  size_t open = 0, steps = 0;
+  bool empty = true;   // nothing yet in this alternative
+  bool outer = false;  // an alternative that no group holds
+  const bool anchored = text.starts_with('^') || text.ends_with('$');
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (empty && std::string_view("|)*+?{").find(c) != std::string_view::npos) return kGroups;
+    if (c == '^' || c == '$') {  // to RapidJSON an anchor of the whole, wherever it stands
+      if (i != (c == '^' ? 0 : text.size() - 1))
+        return "'^' and '$' are only supported at the ends";
+      continue;
+    }
+    if (c == ')' && open-- == 0) return kGroups;
     if (c == '(') ++open;
-    if (c != '^') empty = c == '(' || c == '|';
+    if (c == '|') outer = outer || open == 0;
+    empty = c == '(' || c == '|';
+    if (c == '\\' && ++i == text.size()) return "ends with a backslash";
+    if (c == '[') {
+      const size_t size = class_size(text.substr(i));
+      if (size == 0) return "a class is empty or not closed";
+      i += size - 1;
+    } else if (c == '{') {
+      std::string_view rest = text.substr(i);
+      Quantifier times;
+      if (!take_quantifier(rest, times)) return "a quantifier is not well formed";
+      steps += times.max == kUnbounded ? times.min : times.max;
+      i = text.size() - rest.size() - 1;
+    }
   }
-  return open == 0 && !empty;
+  if (open > 0 || empty) return kGroups;
+  if (outer && anchored) return "put the alternatives between '^' and '$' in a group";
+  return steps > steps_max ? "quantifiers repeat too often" : "";
 }
 
 }  // namespace
@@ -99,7 +133,8 @@ Result<Pattern> Pattern::compile(std::string_view text) {
           std::string_view("*+?{").find(text[i + 1]) != std::string_view::npos)
         return refused(text, "a quantifier on a group or on a quantifier is not supported");
     }
-    if (!groups_are_sound(text)) return refused(text, "a group or an alternative is empty or open");
+    if (const auto fault = group_fault(text, kStepsMax); !fault.empty())
+      return refused(text, fault);
     pattern.shared_ = std::make_unique<Shared>(pattern.text_);
     if (!pattern.shared_->regex.IsValid()) return refused(text, "is not a supported expression");
     return pattern;

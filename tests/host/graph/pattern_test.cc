@@ -72,5 +72,33 @@ TEST(Pattern, WhatIsNotSupportedIsRefused) {
     EXPECT_FALSE(Pattern::compile(text)) << text;
 }
 
+// RapidJSON ends the process over some of these, or fills the memory.
+TEST(Pattern, GroupsThatTheParserCannotTakeAreRefused) {
+  for (const auto* text : {"(BT[C|ETH)---]---USDT",
+                           "([|])(",
+                           "([]|a)",
+                           "([^]|a)",
+                           "(a[b\\])",
+                           "(a|[b)",
+                           "(a\\)",
+                           "(a)\\",
+                           "($)",
+                           "(^)",
+                           "(a|)",
+                           "(|a)",
+                           "()",
+                           "a)(",
+                           "a|b^c",
+                           "(a$|b)",
+                           "^a|b$",
+                           "a{2000}|a{2000}",
+                           "a{9999}|b",
+                           "a{|b"})
+    EXPECT_FALSE(Pattern::compile(text)) << text;
+  EXPECT_TRUE(matches("^([|)(]|\\(\\)|[^\\]]{2})$", "()"));
+  EXPECT_TRUE(matches("^([|)(]|\\(\\)|[^\\]]{2})$", ")"));
+  EXPECT_FALSE(matches("^([|)(]|\\(\\)|[^\\]]{2})$", "]]"));
+}
+
 }  // namespace
 }  // namespace sluice::graph
