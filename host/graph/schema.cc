@@ -412,10 +412,15 @@ class Compiler {
   // understood. RapidJSON silently skips what it does not know, and that would let entries through.
   Status check_schema(Value& schema, const std::string& where, size_t depth) {
     if (!schema.IsObject()) return bad(where, "expected an object");
+    // Notes go: RapidJSON takes every object in the document for a schema, also those in a note.
+    for (auto member = schema.MemberBegin(); member != schema.MemberEnd();) {
+      const std::string_view key = view(member->name);
+      const bool note = is_one_of(key, kNotes) || (depth == 0 && key.starts_with("x-"));
+      member = note ? schema.EraseMember(member) : member + 1;
+    }
     for (auto& member : schema.GetObject()) {
       const std::string_view key = view(member.name);
       const std::string at = where.empty() ? std::string(key) : fmt::format("{}.{}", where, key);
-      if (is_one_of(key, kNotes) || (depth == 0 && key.starts_with("x-"))) continue;
       if (!is_one_of(key, kTopKeywords) && !is_one_of(key, kPropertyKeywords) &&
           !is_one_of(key, kOracleKeywords))
         return bad(at, "this keyword is not checked here; remove it or use one that is");
@@ -432,8 +437,13 @@ class Compiler {
       if (!value.IsString()) return bad(at, "expected a text");
       return Pattern::compile(view(value)).status().within(at);
     }
-    if (key == "enum")
-      return value.IsArray() && !value.Empty() ? Status() : bad(at, "expected a list");
+    if (key == "enum") {
+      const bool plain = value.IsArray() && !value.Empty() &&
+                         std::ranges::none_of(value.GetArray(), [](const Value& v) {
+                           return v.IsObject() || v.IsArray();
+                         });
+      return plain ? Status() : bad(at, "expected a list of texts, numbers, true, false or null");
+    }
     if (key == "minimum" || key == "maximum")
       return value.IsNumber() ? Status() : bad(at, "expected a number");
     if (key == "exclusiveMinimum" || key == "exclusiveMaximum")
@@ -444,10 +454,7 @@ class Compiler {
     if (key.starts_with("min") || key.starts_with("max"))
       return value.IsUint() ? Status() : bad(at, "expected a number from 0 to 4294967295");
     if (key == "required") {
-      const bool names =
-          value.IsArray() &&
-          std::ranges::all_of(value.GetArray(), [](const Value& v) { return v.IsString(); });
-      return names ? Status() : bad(at, "expected a list of names");
+      return is_names(value) ? Status() : bad(at, "expected a list of names");
     }
     return check_subschemas(key, value, at, depth);
   }
@@ -459,7 +466,10 @@ class Compiler {
         const std::string inside = fmt::format("{}.{}", at, view(member.name));
         if (key == "patternProperties")
           SLUICE_TRY(Pattern::compile(view(member.name)).status().within(at));
-        if (key == "dependencies" && member.value.IsArray()) continue;
+        if (key == "dependencies" && member.value.IsArray()) {
+          if (!is_names(member.value)) return bad(inside, "expected a list of names");
+          continue;
+        }
         SLUICE_TRY(check_schema(member.value, inside, depth + 1));
       }
       return Status::ok();
@@ -470,6 +480,11 @@ class Compiler {
     }
     if (value.IsBool() && key.starts_with("additional")) return Status::ok();
     return check_schema(value, at, depth + 1);
+  }
+
+  static bool is_names(const Value& value) {
+    return value.IsArray() &&
+           std::ranges::all_of(value.GetArray(), [](const Value& v) { return v.IsString(); });
   }
 
   static Status check_type(const Value& value, const std::string& at) {

@@ -214,6 +214,20 @@ TEST(AiDecisionSchema, RecordedDecisionsAreAccepted) {
   EXPECT_EQ(lines, 510u);
 }
 
+// RapidJSON compiles what looks like a schema wherever it stands, and ends the process over some
+// patterns.
+TEST(SchemaNotes, MayHoldWhatLooksLikeASchema) {
+  for (const char* note : {"x-more", "default", "examples"}) {
+    const auto schema =
+        Schema::parse("n.json", std::string(R"({"x-sluice-envelope":"payload","type":"object",")") +
+                                    note + R"(":{"a":[{"pattern":"(a|"}]}})");
+    EXPECT_TRUE(schema.is_ok()) << note << schema.status().text();
+  }
+  const auto schema = Schema::parse("n.json", R"({"x-sluice-envelope":"payload","type":"object",
+                    "properties":{"a":{"enum":[{"pattern":"(a|"}]}}})");
+  EXPECT_FALSE(schema.is_ok());
+}
+
 // RapidJSON reads zeros with a large exponent as any number: a judge that believes it refuses a
 // sound entry, or accepts a bad one.
 TEST(SchemaNumbers, AreReadExactlyHoweverTheyAreWritten) {
