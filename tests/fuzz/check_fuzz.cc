@@ -24,7 +24,7 @@ constexpr std::string_view kRules = R"({"x-sluice-envelope":"ENVELOPE","type":"o
     "both":{"type":["string","number"],"minimum":1,"exclusiveMinimum":0.5},
     "symbol":{"pattern":"USD[CT]"},"leverage":{"type":"number","minimum":9007199254740992},
     "reduce_only":{"type":"boolean"},"quantity":{"type":["integer","array","object"]},
-    "way":{"pattern":"^(up|down|\\w{2,4})$"}
+    "way":{"pattern":"^(up|down|[a-c]{2,4})$"}
   },"additionalProperties":MORE})";
 
 SchemaPtr parsed(std::string_view envelope, std::string_view more) {

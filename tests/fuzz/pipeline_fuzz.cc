@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "fuzz/fuzz.h"
+#include "graph/draw.h"
 #include "graph/findings.h"
 #include "graph/pipeline.h"
 #include "graph/text.h"
@@ -82,8 +83,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   fuzz::require(loaded.pipeline.has_value() != refused, "refused", "neither or both");
   if (!loaded.pipeline) return 0;
-  fuzz::require(!graph::draw_dot(*loaded.pipeline).empty(), "dot", "nothing drawn");
-  fuzz::require(!graph::draw_mermaid(*loaded.pipeline).empty(), "mermaid", "nothing drawn");
-  fuzz::require(!graph::draw_ascii(*loaded.pipeline).empty(), "ascii", "nothing drawn");
+  const graph::DrawOptions drawing;
+  const graph::Picture picture = graph::picture(*loaded.pipeline, drawing);
+  fuzz::require(!graph::draw_dot(picture).empty(), "dot", "nothing drawn");
+  fuzz::require(!graph::draw_mermaid(picture).empty(), "mermaid", "nothing drawn");
+  fuzz::require(!graph::draw_ascii(*loaded.pipeline, drawing).empty(), "ascii", "nothing drawn");
   return 0;
 }

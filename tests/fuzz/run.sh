@@ -28,5 +28,5 @@ for target in "${targets[@]}"; do
     echo "fuzz: $target failed; put the input into tests/fuzz/corpus/$target once it is mended" >&2
     exit 1
   fi
-  grep -E 'number_of_executed_units|new_units_added|peak_rss' "$build/fuzz/$target.log"
+  grep -aE 'number_of_executed_units|new_units_added|peak_rss' "$build/fuzz/$target.log"
 done
