@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 
 #include "cli/findings_output.h"
@@ -10,12 +9,11 @@
 #include "cli/human.h"
 #include "cli/json_writer.h"
 #include "cli/live_check.h"
+#include "cli/pipeline_file.h"
 
 namespace sluice::cli {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kFixRoundsMax = 5;  // a mended name can bring the next slip to light
 constexpr uint64_t kFileBytesMax = 1 << 20;
@@ -54,29 +52,6 @@ std::string verdict(const Checked& checked, bool color) {
   if (const uint64_t warnings = warning_count(loaded); warnings > 0)
     text += ", " + yellow(plural(warnings, "warning", "warnings"), color);
   return text + '\n';
-}
-
-// A folder stands for the pipeline files in it; their tests are not pipelines.
-Result<std::vector<std::string>> pipeline_files(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
-      const std::string name = entry.path().filename().string();
-      const bool yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-      if (yaml && name.find(".test.") == name.npos) found.push_back(entry.path().string());
-    }
-    if (error) return Status(Code::kIo, path + ": " + error.message());
-    if (found.empty()) return Status(Code::kNotFound, path + ": no pipeline file (*.yaml) in it");
-    std::ranges::sort(found);
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
 }
 
 // Mends `path` round by round; a round that makes things worse is taken back. Says what changed.
@@ -174,7 +149,7 @@ int run_check(Common& common, const CheckOptions& options) {
   const std::string form = !options.form.empty()            ? options.form
                            : common.format == Format::kJson ? "json"
                                                             : "human";
-  const auto files = pipeline_files(options.paths);
+  const auto files = files_of(options.paths, FileKind::kPipeline);
   if (!files) return fail(common, kInvalidInput, files.status());
   const auto catalog = plugin::Catalog::scan(common.plugins_folder);
   if (!catalog) return fail(common, kInvalidInput, catalog.status());

@@ -21,6 +21,13 @@ struct PipelineFile {
 // command then ends with kInvalidInput. Warnings are for `check` to say.
 std::unique_ptr<PipelineFile> open_pipeline(Common& common, const std::string& path);
 
+// Files as they are named; a folder stands for those of one kind in it, sorted.
+//
+// Pipelines are *.yaml and *.yml of the folder itself that are no tests; tests are *.test.yaml,
+// also in folders below. Errors: kInvalid for a folder without any; kIo.
+enum class FileKind { kPipeline, kTest };
+Result<std::vector<std::string>> files_of(const std::vector<std::string>& paths, FileKind kind);
+
 // The stream of the pipeline with that key or that name in the engine; null when there is none.
 const graph::StreamSpec* find_stream(const graph::Pipeline& pipeline, std::string_view name);
 

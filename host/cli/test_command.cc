@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSuffix = ".test.yaml";
-
 struct TestOptions {
   std::vector<std::string> paths = {"pipelines"};
   std::string filter;
@@ -55,30 +53,6 @@ class Scratch {
   std::string path_;
 };
 
-// Files as they are named; for a folder all *.test.yaml in it and below, sorted.
-Result<std::vector<std::string>> test_files(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (fs::recursive_directory_iterator at(path, error), end; !error && at != end;
-         at.increment(error)) {
-      if (at->path().string().ends_with(kSuffix)) found.push_back(at->path().string());
-    }
-    if (error) return Status(Code::kIo, path + ": " + error.message());
-    if (found.empty())
-      return Status(Code::kInvalid,
-                    path + ": no file *" + std::string(kSuffix) + " in this folder");
-    std::ranges::sort(found);
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
-
 std::string missing_text(const harness::Coverage::Line& line) {
   std::string text;
   for (const harness::Coverage::Part* part : {&line.ports, &line.reasons, &line.hooks}) {
@@ -103,7 +77,7 @@ class Session {
     if (common_.log_level.empty())  // what stages warn of is what tests provoke
       log::configure(log::Level::kError,
                      common_.log_format == "json" ? log::Format::kJson : log::Format::kText);
-    const auto paths = test_files(options_.paths);
+    const auto paths = files_of(options_.paths, FileKind::kTest);
     if (!paths) return fail(common_, paths.status());
     const auto catalog = plugin::Catalog::scan(common_.plugins_folder);
     if (!catalog) return fail(common_, kInvalidInput, catalog.status());

@@ -1,16 +1,14 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <filesystem>
 
 #include "base/disk.h"
+#include "graph/engine_reader.h"
 #include "graph/paths.h"
 #include "graph/pipeline.h"
+#include "graph/settings_reader.h"
 #include "graph/text.h"
 #include "graph/time_budget.h"
 #include "graph/values.h"
@@ -29,14 +27,6 @@ constexpr uint64_t kDeliveriesMax = 1'000;
 constexpr uint64_t kParkedMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 1'024;
 constexpr uint64_t kEntriesMax = 1'000'000'000'000;
-constexpr uint64_t kSecretBytesMax = 64 << 10;
-constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
-
-// "a list", "an integer".
-std::string type_text(const plugin::Param& param) {
-  const bool integer = param.type == plugin::ValueType::kInteger;
-  return fmt::format("{} {}", integer ? "an" : "a", plugin::type_name(param.type));
-}
 
 std::vector<std::string> port_names(const std::vector<plugin::Port>& ports) {
   std::vector<std::string> names;
@@ -135,7 +125,12 @@ class Loader {
     if (const Node* drain = top.find("drain_timeout"))
       pipeline_.drain_timeout =
           read_duration(findings_, *drain, "drain_timeout", 0ms, 1h).value_or(10s);
-    read_engine(top.member("engine"));
+    const Node::Member* engine = top.member("engine");
+    pipeline_.engine.path =
+        paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
+    pipeline_.engine.place = place(engine == nullptr ? tree_.spot : engine->spot);
+    if (engine != nullptr)
+      read_engine(findings_, paths_, *engine, options_.redis, pipeline_.engine);
     const Node* streams = top.need("streams");
     streams_known_ = streams != nullptr && streams->is_map();
     if (streams != nullptr) read_streams(*streams, top);
@@ -183,116 +178,6 @@ class Loader {
       add(Fault::kApiVersion, node.spot, fmt::format("api is \"{}\"", printable(*api)), "sluice/v1",
           "sluice/v1")
           .fix = slip_fix(*api, {"sluice/v1"});
-  }
-
-  void read_engine(const Node::Member* member) {
-    EngineSpec& engine = pipeline_.engine;
-    engine.path = paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
-    engine.place = place(member == nullptr ? tree_.spot : member->spot);
-    if (member == nullptr) return;
-    const Keys keys(findings_, member->value, "engine", member->spot,
-                    {"kind", "path", "url", "durability", "shards", "shard_by"});
-    if (const Node* kind = keys.find("kind")) {
-      if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
-        engine.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
-      if (engine.kind == EngineKind::kRedis && !options_.redis)
-        add(Fault::kEngineMissing, kind->spot, "engine redis is not part of this program",
-            "embedded");
-    }
-    const bool redis = engine.kind == EngineKind::kRedis;
-    if (const Node* path = keys.find("path")) {
-      if (const auto text = read_text(findings_, *path, "engine.path")) {
-        engine.path = paths_.resolved(*path);
-        if (text->empty())
-          add(Fault::kBadValue, path->spot, "engine.path is empty", "the store's folder");
-        else if (!redis)
-          check_store_path(path->spot);
-      }
-    }
-    if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
-    if (const Node* durability = keys.find("durability")) read_durability(*durability);
-    read_shards(keys);
-    for (const std::string_view key : {"path", "url", "shards", "shard_by"}) {
-      const Node::Member* idle = keys.member(key);
-      if (idle == nullptr || (key == "path") != redis) continue;
-      add(Fault::kKeyHasNoEffect, idle->spot,
-          fmt::format("engine.{} has no effect on an engine of kind {}", key,
-                      redis ? "redis" : "embedded"),
-          "", "remove the key");
-    }
-    if (redis)
-      engine.path.clear();
-    else
-      engine.shards = 1;
-  }
-
-  void read_shards(const Keys& keys) {
-    EngineSpec& engine = pipeline_.engine;
-    if (const Node* shards = keys.find("shards"))
-      engine.shards = static_cast<uint32_t>(
-          read_count(findings_, *shards, "engine.shards", 1, kShardsMax).value_or(1));
-    if (const Node* field = engine.shards > 1 ? keys.need("shard_by") : keys.find("shard_by"))
-      engine.shard_by = read_text(findings_, *field, "engine.shard_by").value_or("");
-  }
-
-  // The folder is there or can be made.
-  void check_store_path(Spot spot) {
-    namespace fs = std::filesystem;
-    std::error_code error;
-    fs::path folder = fs::absolute(pipeline_.engine.path, error);
-    while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
-      folder = folder.parent_path();
-    if (!fs::is_directory(folder, error)) {
-      add(Fault::kStorePath, spot,
-          fmt::format("engine.path {}: {} is not a folder", printable(pipeline_.engine.path),
-                      printable(folder.string())),
-          "a folder, or a path at which one can be made");
-    } else if (access(folder.c_str(), W_OK | X_OK) != 0) {
-      add(Fault::kStorePath, spot,
-          fmt::format("engine.path {}: {} cannot be written by this user",
-                      printable(pipeline_.engine.path), printable(folder.string())),
-          "a folder this user can write to");
-    }
-  }
-
-  void read_url(const Node& node) {
-    const auto url = read_text(findings_, node, "engine.url");
-    if (!url) return;
-    pipeline_.engine.url = *url;
-    const size_t start = url->find("://");
-    if (start == url->npos || start == 0) {
-      add(Fault::kBadValue, node.spot, "engine.url is not a url",
-          "a url such as redis://127.0.0.1:6379");
-      return;
-    }
-    const std::string_view authority =
-        std::string_view(*url).substr(start + 3, url->find('/', start + 3) - start - 3);
-    const size_t at = authority.rfind('@');
-    if (at != authority.npos && authority.substr(0, at).find(':') != authority.npos &&
-        !node.from_environment)
-      add(Fault::kInlineSecret, node.spot, "engine.url holds a password", "a url without one",
-          "take the url from a variable: url: \"${REDIS_URL}\"");
-  }
-
-  void read_durability(const Node& node) {
-    if (node.refused) return;
-    EngineSpec& engine = pipeline_.engine;
-    if (node.is_text() && node.text.starts_with("group ")) {
-      Node interval = node;
-      interval.text.erase(0, std::string_view("group ").size());
-      engine.group_interval = read_duration(findings_, interval, "engine.durability group", 1ms, 1s)
-                                  .value_or(engine.group_interval);
-      return;
-    }
-    if (!node.is_text() || (node.text != "commit" && node.text != "os" && node.text != "group")) {
-      add(Fault::kBadValue, node.spot, fmt::format("engine.durability is {}", met_value(node)),
-          "commit, os, or group with a duration such as `group 5ms`",
-          node.is_text() ? suggested(node.text, {"commit", "os", "group"}) : "");
-      return;
-    }
-    engine.durability = node.text == "commit" ? Durability::kCommit
-                        : node.text == "os"   ? Durability::kOs
-                                              : Durability::kGroup;
   }
 
   // Streams
@@ -479,7 +364,7 @@ class Loader {
         stage.order_by = read_filled(*field, keys.path("order_by"), "a field of the entry");
       read_dead_letter(member.spot, keys, common, stage, facts);
       if (stage.kind != nullptr) {
-        read_settings(member.spot, keys, stage);
+        read_settings(findings_, paths_, keys, member.spot, stage);
         check_effects(keys, stage);
       }
       if (const Node* policy = keys.find("policy")) read_policy(*policy, keys, stage);
@@ -745,157 +630,6 @@ class Loader {
     if (!source) return;
     for (const std::string_view key : {"group", "order_by", "claim_idle", "workers", "parked_max"})
       idle(key, "a source reads no stream");
-  }
-
-  // Settings
-  // ---------------------------------------------------------------------------------------
-
-  void read_settings(Spot owner, const Keys& keys, StageSpec& stage) {
-    const Node::Member* with = keys.member("with");
-    const std::string path = keys.path("with");
-    const std::vector<plugin::Param>& params = stage.kind->settings;
-    if (with != nullptr && !with->value.is_map() && !with->value.is_null()) {
-      add(Fault::kWrongShape, with->value.spot,
-          fmt::format("{} is {}", path, met_value(with->value)), "a map of settings");
-      return;
-    }
-    if (with != nullptr) {
-      for (const Node::Member& member : with->value.members) {
-        const auto param = std::ranges::find(params, member.key, &plugin::Param::name);
-        if (param != params.end()) {
-          read_setting(*param, member, path + "." + member.key, stage);
-        } else {
-          unknown_setting(member, stage);
-        }
-      }
-    }
-    for (const plugin::Param& param : params) {
-      if (with != nullptr && with->value.find(param.name) != nullptr) continue;
-      if (param.default_text) {
-        read_default(param, owner, stage);
-      } else {
-        add(Fault::kSettingMissing, with == nullptr ? owner : with->spot,
-            fmt::format("setting {} of {} is missing", param.name, stage.name),
-            fmt::format("{}{}", type_text(param), param.doc.empty() ? "" : ": " + param.doc),
-            fmt::format("with: {{ {}: ... }}", param.name));
-      }
-    }
-  }
-
-  void unknown_setting(const Node::Member& member, const StageSpec& stage) {
-    std::vector<std::string> names;
-    for (const plugin::Param& param : stage.kind->settings) names.push_back(param.name);
-    add(Fault::kSettingUnknown, member.spot,
-        fmt::format("{} has no setting \"{}\"", stage.kind->name, printable(member.key)),
-        names.empty() ? "no settings" : "one of " + joined(names), suggested(member.key, names))
-        .fix = slip_fix(member.key, names);
-  }
-
-  void read_default(const plugin::Param& param, Spot owner, StageSpec& stage) {
-    auto value = plugin::parse_value(param, *param.default_text);
-    if (value) {
-      if (is_path_setting(param)) resolve_setting_path(*value);
-      stage.settings[param.name] = std::move(*value);
-    } else {
-      add(Fault::kPluginRefused, owner,
-          fmt::format("default of setting {}: {}", param.name, value.status().text()));
-    }
-  }
-
-  // A text setting whose unit is "path" is a path of the file; "input path" is one that is read.
-  static bool is_path_setting(const plugin::Param& param) {
-    return param.type == plugin::ValueType::kText && param.unit.ends_with("path");
-  }
-  void resolve_setting_path(plugin::Value& value) const {
-    if (!value.text.empty()) value.text = paths_.resolved(value.text);
-  }
-
-  void read_setting(const plugin::Param& param, const Node::Member& member, const std::string& path,
-                    StageSpec& stage) {
-    const Node& node = member.value;
-    if (node.is_map()) {
-      read_secret(param, member, path, stage);
-      return;
-    }
-    if (is_secret_name(param.name) && !node.is_null() && !(node.is_text() && node.text.empty())) {
-      add(Fault::kInlineSecret, node.spot, fmt::format("{} is written in the file", path),
-          "the name of a file that holds it", fmt::format("{}: {{ file: PATH }}", param.name));
-      return;
-    }
-    if (param.type == plugin::ValueType::kText && node.is_text())
-      static_cast<void>(read_text(findings_, node, path));  // flags what others read differently
-    auto value = setting_value(param, node, path);
-    if (!value) return;
-    if (is_path_setting(param) && !node.from_environment) resolve_setting_path(*value);
-    if (param.unit == "input path" && !value->text.empty() &&
-        access(value->text.c_str(), R_OK) != 0)
-      add(Fault::kInputPathUnreadable, node.spot,
-          fmt::format("{}: {}: {}", path, printable(value->text), strerror(errno)),
-          "a file or folder that can be read");
-    stage.settings[param.name] = std::move(*value);
-  }
-
-  std::optional<plugin::Value> setting_value(const plugin::Param& param, const Node& node,
-                                             const std::string& path) {
-    if (node.refused) return std::nullopt;
-    const bool list = param.type == plugin::ValueType::kList;
-    if (list ? !node.is_list() && !(node.is_text() && node.resolved) : !node.is_text()) {
-      add(Fault::kSettingValue, node.spot, fmt::format("{} is {}", path, met_value(node)),
-          type_text(param), list ? "write [a, b]" : "");
-      return std::nullopt;
-    }
-    Result<plugin::Value> value = Status(Code::kInvalid, "");
-    if (node.is_text()) {
-      value = plugin::parse_value(param, node.text);
-    } else {
-      std::vector<std::string> items;
-      for (const Node& item : node.items)
-        items.push_back(read_text(findings_, item, path).value_or(""));
-      value = plugin::parse_list(param, items);
-    }
-    if (value) return *value;
-    refuse_setting(node, path, value.status().text());
-    return std::nullopt;
-  }
-
-  // "expected A, got B" in two parts.
-  void refuse_setting(const Node& node, const std::string& path, std::string_view text) {
-    constexpr std::string_view kExpected = "expected ";
-    const size_t got = text.rfind(", got ");
-    if (text.starts_with(kExpected) && got != text.npos) {
-      add(Fault::kSettingValue, node.spot, fmt::format("{} is {}", path, text.substr(got + 6)),
-          std::string(text.substr(kExpected.size(), got - kExpected.size())));
-    } else {
-      add(Fault::kSettingValue, node.spot, fmt::format("{}: {}", path, text));
-    }
-  }
-
-  // `{ file: path }`: the text of that file, without the line end behind it.
-  void read_secret(const plugin::Param& param, const Node::Member& member, const std::string& path,
-                   StageSpec& stage) {
-    if (param.type != plugin::ValueType::kText) {
-      add(Fault::kSettingValue, member.value.spot, fmt::format("{} is a map", path),
-          type_text(param));
-      return;
-    }
-    const Keys keys(findings_, member.value, path, member.spot, {"file"});
-    const Node* file = keys.need("file");
-    if (file == nullptr || !read_text(findings_, *file, keys.path("file"))) return;
-    auto text = sluice::read_file(system_disk(), paths_.resolved(*file), kSecretBytesMax);
-    if (!text) {
-      add(Fault::kSecretUnreadable, file->spot,
-          fmt::format("{}: {}", keys.path("file"), text.status().text()));
-      return;
-    }
-    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
-    auto value = plugin::parse_value(param, *text);
-    if (value) {
-      stage.settings[param.name] = std::move(*value);
-      stage.secrets.insert(param.name);
-    } else {  // without the text met: it is a secret
-      add(Fault::kSettingValue, file->spot, fmt::format("{}: the file's text does not fit", path),
-          type_text(param));
-    }
   }
 
   // Policies

@@ -1,0 +1,147 @@
+#include "graph/engine_reader.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "graph/text.h"
+
+namespace sluice::graph {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
+
+class EngineReader {
+ public:
+  EngineReader(Findings& findings, const FilePaths& paths, bool has_redis, EngineSpec& engine)
+      : findings_(findings), paths_(paths), has_redis_(has_redis), engine_(engine) {}
+
+  void read(const Node::Member& member) {
+    const Keys keys(findings_, member.value, "engine", member.spot,
+                    {"kind", "path", "url", "durability", "shards", "shard_by"});
+    if (const Node* kind = keys.find("kind")) {
+      if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
+        engine_.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
+      if (engine_.kind == EngineKind::kRedis && !has_redis_)
+        add(Fault::kEngineMissing, kind->spot, "engine redis is not part of this program",
+            "embedded");
+    }
+    const bool redis = engine_.kind == EngineKind::kRedis;
+    if (const Node* path = keys.find("path")) {
+      if (const auto text = read_text(findings_, *path, "engine.path")) {
+        engine_.path = paths_.resolved(*path);
+        if (text->empty())
+          add(Fault::kBadValue, path->spot, "engine.path is empty", "the store's folder");
+        else if (!redis)
+          check_store_path(path->spot);
+      }
+    }
+    if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
+    if (const Node* durability = keys.find("durability")) read_durability(*durability);
+    read_shards(keys);
+    for (const std::string_view key : {"path", "url", "shards", "shard_by"}) {
+      const Node::Member* idle = keys.member(key);
+      if (idle == nullptr || (key == "path") != redis) continue;
+      add(Fault::kKeyHasNoEffect, idle->spot,
+          fmt::format("engine.{} has no effect on an engine of kind {}", key,
+                      redis ? "redis" : "embedded"),
+          "", "remove the key");
+    }
+    if (redis)
+      engine_.path.clear();
+    else
+      engine_.shards = 1;
+  }
+
+ private:
+  void add(Fault fault, Spot spot, std::string text, std::string expected = {},
+           std::string suggestion = {}) {
+    findings_.add(fault, spot.line, spot.column, std::move(text), std::move(expected),
+                  std::move(suggestion));
+  }
+
+  void read_shards(const Keys& keys) {
+    if (const Node* shards = keys.find("shards"))
+      engine_.shards = static_cast<uint32_t>(
+          read_count(findings_, *shards, "engine.shards", 1, kShardsMax).value_or(1));
+    if (const Node* field = engine_.shards > 1 ? keys.need("shard_by") : keys.find("shard_by"))
+      engine_.shard_by = read_text(findings_, *field, "engine.shard_by").value_or("");
+  }
+
+  // The folder is there or can be made.
+  void check_store_path(Spot spot) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    fs::path folder = fs::absolute(engine_.path, error);
+    while (!fs::exists(fs::symlink_status(folder, error)) && folder.has_relative_path())
+      folder = folder.parent_path();
+    if (!fs::is_directory(folder, error)) {
+      add(Fault::kStorePath, spot,
+          fmt::format("engine.path {}: {} is not a folder", printable(engine_.path),
+                      printable(folder.string())),
+          "a folder, or a path at which one can be made");
+    } else if (access(folder.c_str(), W_OK | X_OK) != 0) {
+      add(Fault::kStorePath, spot,
+          fmt::format("engine.path {}: {} cannot be written by this user", printable(engine_.path),
+                      printable(folder.string())),
+          "a folder this user can write to");
+    }
+  }
+
+  void read_url(const Node& node) {
+    const auto url = read_text(findings_, node, "engine.url");
+    if (!url) return;
+    engine_.url = *url;
+    const size_t start = url->find("://");
+    if (start == url->npos || start == 0) {
+      add(Fault::kBadValue, node.spot, "engine.url is not a url",
+          "a url such as redis://127.0.0.1:6379");
+      return;
+    }
+    const std::string_view authority =
+        std::string_view(*url).substr(start + 3, url->find('/', start + 3) - start - 3);
+    const size_t at = authority.rfind('@');
+    if (at != authority.npos && authority.substr(0, at).find(':') != authority.npos &&
+        !node.from_environment)
+      add(Fault::kInlineSecret, node.spot, "engine.url holds a password", "a url without one",
+          "take the url from a variable: url: \"${REDIS_URL}\"");
+  }
+
+  void read_durability(const Node& node) {
+    if (node.refused) return;
+    if (node.is_text() && node.text.starts_with("group ")) {
+      Node interval = node;
+      interval.text.erase(0, std::string_view("group ").size());
+      engine_.group_interval =
+          read_duration(findings_, interval, "engine.durability group", 1ms, 1s)
+              .value_or(engine_.group_interval);
+      return;
+    }
+    if (!node.is_text() || (node.text != "commit" && node.text != "os" && node.text != "group")) {
+      add(Fault::kBadValue, node.spot, fmt::format("engine.durability is {}", met_value(node)),
+          "commit, os, or group with a duration such as `group 5ms`",
+          node.is_text() ? suggested(node.text, {"commit", "os", "group"}) : "");
+      return;
+    }
+    engine_.durability = node.text == "commit" ? Durability::kCommit
+                         : node.text == "os"   ? Durability::kOs
+                                               : Durability::kGroup;
+  }
+
+  Findings& findings_;
+  const FilePaths& paths_;
+  const bool has_redis_;
+  EngineSpec& engine_;
+};
+
+}  // namespace
+
+void read_engine(Findings& findings, const FilePaths& paths, const Node::Member& member,
+                 bool has_redis, EngineSpec& engine) {
+  EngineReader(findings, paths, has_redis, engine).read(member);
+}
+
+}  // namespace sluice::graph
