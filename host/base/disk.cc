@@ -120,11 +120,15 @@ class SystemDisk final : public Disk {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
     int flags = O_CLOEXEC;
-    if (mode == OpenMode::kRead) flags |= O_RDONLY;
+    // A pipe would block here until somebody opens its other end.
+    if (mode == OpenMode::kRead) flags |= O_RDONLY | O_NONBLOCK;
     if (mode == OpenMode::kReadWrite) flags |= O_RDWR;
     if (mode == OpenMode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
     Descriptor fd(uninterrupted([&] { return ::open(path.c_str(), flags, 0640); }));
     if (fd.get() < 0) return failure("open", path, errno);
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0) return failure("open", path, errno);
+    if (!S_ISREG(status.st_mode)) return Status(Code::kIo, path + ": not a regular file");
     return std::unique_ptr<File>(std::make_unique<SystemFile>(std::move(fd), path));
   }
 

@@ -91,9 +91,8 @@ class Permit {
        .access = SLUICE_KEY_READS},
       {.pattern = "quantum:permit:p33:{plan_id}", .doc = "Permits.", .access = SLUICE_KEY_WRITES}};
 
-  static constexpr sluice_time kTimes[] = {{.source = "permit_ttl",
-                                            .role = SLUICE_TIME_TTL,
-                                            .pattern = "quantum:permit:p33:{plan_id}"}};
+  static constexpr sluice_time kTimes[] = {
+      {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:permit:p33:{plan_id}"}};
 
   static constexpr const char* kReasons[] = {"no_exchange_snapshot",
                                              "stale_exchange_state",

@@ -1,6 +1,7 @@
 #include "base/disk.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -29,6 +30,12 @@ TEST_F(DiskTest, WrittenBytesReadBackAndReadsStopAtTheEnd) {
   EXPECT_EQ(*(*file)->read(3, bytes), 5u);
   EXPECT_EQ(std::string_view(bytes, 5), "hello");
   EXPECT_EQ(*(*file)->size(), 8u);
+}
+
+TEST_F(DiskTest, OnlyRegularFilesAreOpened) {
+  ASSERT_EQ(mkfifo(at("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(read_file(disk_, at("pipe"), 100).status().text(), at("pipe") + ": not a regular file");
+  EXPECT_EQ(read_file(disk_, folder_, 100).status().code(), Code::kIo);
 }
 
 TEST_F(DiskTest, CreateRefusesAnExistingFileAndOpenAMissingOne) {

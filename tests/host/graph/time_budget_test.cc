@@ -65,10 +65,9 @@ TEST_F(TimeBudget, EntryThatGrowsTooOldIsFoundWithTheSum) {
   const Finding& finding = loaded.findings[0];
   EXPECT_EQ(finding.code, "S0702");
   EXPECT_EQ(finding.place.line, 6);
-  EXPECT_EQ(
-      finding.text,
-      "an entry can be 3.5s old when await is done with it, which gives it up after age_max "
-      "3s: await permit_wait 2s (default) + 5 tries 1.5s");
+  EXPECT_EQ(finding.text,
+            "an entry can be 3.5s old when await is done with it, which gives it up after age_max "
+            "3s: await permit_wait 2s (default) + 5 tries 1.5s");
   EXPECT_TRUE(loaded.pipeline);
 }
 

@@ -601,11 +601,11 @@ class FakeHostBase {
     host->complaint_ = string_of(text);
   }
 
+  // One of the bits in `access` will do.
   static void touch(Frame& frame, std::string_view key, uint32_t access) {
     const sluice_kind& kind = frame.host.kind_;
     for (size_t i = 0; i < kind.key_count; ++i) {
-      if ((kind.keys[i].access & access) == access && detail::matches(kind.keys[i].pattern, key))
-        return;
+      if ((kind.keys[i].access & access) != 0 && detail::matches(kind.keys[i].pattern, key)) return;
     }
     frame.problems.push_back("key not described: " + std::string(key));
   }
@@ -706,10 +706,11 @@ class FakeHostBase {
   }
 
   static void add_condition(void* call, Condition condition) {
-    const bool counter = condition.kind == SLUICE_RESERVE;
-    const bool write = condition.kind == SLUICE_CLAIM || condition.kind == SLUICE_TAKE;
-    touch(at(call), condition.key,
-          counter ? SLUICE_KEY_COUNTER : (write ? SLUICE_KEY_WRITES : SLUICE_KEY_READS));
+    uint32_t access = SLUICE_KEY_READS;
+    if (condition.kind == SLUICE_RESERVE) access = SLUICE_KEY_COUNTER;
+    if (condition.kind == SLUICE_CLAIM) access = SLUICE_KEY_WRITES;
+    if (condition.kind == SLUICE_TAKE) access = SLUICE_KEY_WRITES | SLUICE_KEY_TAKES;
+    touch(at(call), condition.key, access);
     at(call).ran.conditions.push_back(std::move(condition));
   }
   static void add_effect(void* call, Effect effect) {
