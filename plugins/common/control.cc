@@ -41,6 +41,8 @@ bool kill_word_set(std::string_view text) {
   return true;
 }
 
+std::string disarm_day_key(Time now) { return "quantum:governor:disarm:" + utc_date(now); }
+
 std::string snapshot_key(std::string_view symbol) {
   return "quantum:position:snapshot:" + std::string(symbol);
 }

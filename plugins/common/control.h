@@ -14,6 +14,13 @@ namespace sluice::trade {
 inline constexpr std::string_view kKillKey = "quantum:kill";
 inline constexpr std::string_view kGlobalKillKey = "quantum:global:kill_switch";
 
+// There: no plan becomes an order until an operator erases it. Text: a JSON object with `reason`,
+// `context`, `timestamp` and `by`; it never expires.
+inline constexpr std::string_view kDisarmKey = "quantum:apply:disarmed";
+
+// "quantum:governor:disarm:<YYYY-MM-DD>", UTC: claimed by the one automatic disarm of that day.
+std::string disarm_day_key(Time now);
+
 // Looks up a field of a hash; the view must outlive the look-up's user.
 using Look = std::function<std::optional<std::string_view>(std::string_view)>;
 
