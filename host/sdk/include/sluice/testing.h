@@ -7,7 +7,7 @@
 //
 // Several stages can share one FakeStore, so a chain of stages is tested like one stage is. Units
 // are applied as an engine does it: conditions in order, whole or not at all, and a stage whose
-// condition failed is called once more and told so.
+// condition failed is called once more and told so, until the same one fails twice.
 //
 // The harness holds a stage to its own description: touching a key, port, hook, argument, setting
 // or reject reason that the class does not describe throws std::logic_error out of the call that
@@ -553,12 +553,15 @@ class FakeHostBase {
       }
       if (ran.verdict != SLUICE_ACK && ran.verdict != SLUICE_ACT) return;
       if (!apply || commit(ran, frame)) return;
-      failures.push_back(ran.failures.back());
-      if (failures.size() == 2) {
+      const Failed& failed = ran.failures.back();
+      if (std::any_of(failures.begin(), failures.end(), [&failed](const Failed& earlier) {
+            return earlier.kind == failed.kind && earlier.key == failed.key;
+          })) {
         ran.verdict = SLUICE_REJECT;
-        ran.reason = "condition_failed";
+        ran.reason = "condition_failed_twice";
         return;
       }
+      failures.push_back(failed);
     }
   }
 
