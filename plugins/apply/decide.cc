@@ -45,6 +45,14 @@ bool read_intent_numbers(const Json& payload, Intent& intent, std::string& why) 
     }
     intent.leverage = trade::decimal_text(*value);
   }
+  if (const Json* budget = payload.find("risk_budget_usd");
+      budget != nullptr && !budget->is_null()) {
+    intent.risk_budget_usd = budget->is_number() ? Decimal::parse(budget->text()) : std::nullopt;
+    if (!intent.risk_budget_usd) {
+      why = "risk_budget_usd is not a number: " + budget->text();
+      return false;
+    }
+  }
   return true;
 }
 
@@ -188,6 +196,10 @@ trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view
     plan.mark_price = sizing.mark_price.text();
   }
   plan.leverage = intent.leverage;
+  if (opens) {
+    plan.confidence = trade::float_text(intent.confidence);
+    if (intent.risk_budget_usd) plan.risk_budget_usd = trade::decimal_text(*intent.risk_budget_usd);
+  }
   plan.source = "intent_bridge";
   plan.intent_timestamp = intent.timestamp;
   return plan;

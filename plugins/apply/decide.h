@@ -60,6 +60,7 @@ struct Intent {
   double confidence = 0;
   std::optional<Decimal> size_usd;
   std::string leverage = "1.0";
+  std::optional<Decimal> risk_budget_usd;
   std::string timestamp;
 };
 

@@ -48,6 +48,8 @@ constexpr PlanField kFields[] = {
     {"intent_timestamp", &Plan::intent_timestamp, false, false},
     {"created_us", &Plan::created_us, false, true},
     {"policy", &Plan::policy, false, false},
+    {"confidence", &Plan::confidence, true, false},
+    {"risk_budget_usd", &Plan::risk_budget_usd, true, false},
 };
 
 std::string close_step(std::string_view step, std::string_view pct) {

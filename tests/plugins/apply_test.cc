@@ -576,5 +576,18 @@ TEST(TradeLane, SlowKeysChangeNothing) {
   EXPECT_EQ(lane.send("C1").emitted("order").size(), 1u);
 }
 
+TEST(PlanOfIntent, CarriesWhatTheGovernorJudgesAnOpeningBy) {
+  const auto plan = [](std::string_view payload) {
+    std::string why;
+    const auto intent = read_intent({{"payload", payload}}, why);
+    return intent ? plan_of(*intent, {}, "C1") : Plan{};
+  };
+  const std::string start = R"({"symbol": "BTCUSDT", "action": "BUY", "confidence": 0.75)";
+  EXPECT_EQ(plan(start + "}").confidence, "0.75");
+  EXPECT_EQ(plan(start + "}").risk_budget_usd, "");
+  EXPECT_EQ(plan(start + R"(, "risk_budget_usd": 150})").risk_budget_usd, "150.0");
+  EXPECT_EQ(plan(start + R"(, "risk_budget_usd": "150"})").symbol, "");
+}
+
 }  // namespace
 }  // namespace sluice::apply

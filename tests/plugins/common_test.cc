@@ -134,7 +134,8 @@ TEST(PlanRecord, AnyChangeOfContentIsNoticed) {
   const Record record = plan_record(opening_plan(Time(Duration(1'700'000'000'000'000))));
   for (const char* field :
        {"plan_id", "symbol", "action", "kill_score", "new_sl_proposed", "decision", "steps", "side",
-        "qty", "reduceOnly", "notional", "mark_price", "leverage", "plan_hash"}) {
+        "qty", "reduceOnly", "notional", "mark_price", "leverage", "confidence", "risk_budget_usd",
+        "plan_hash"}) {
     Record changed = record;
     changed.set(field, "other");
     std::string why;
