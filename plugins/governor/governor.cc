@@ -1,14 +1,91 @@
 #include "governor/governor.h"
 
+#include <algorithm>
+
 #include "common/control.h"
+#include "common/json.h"
 #include "common/text.h"
 
 namespace sluice::governor {
 
+namespace {
+
+using trade::JsonObject;
+using trade::Plan;
+
+constexpr std::string_view kBurstExceeded = "burst_limit_exceeded";
+constexpr std::string_view kComputationError = "limit_computation_error";
+constexpr std::string_view kEvaluationError = "evaluation_error";
+
+std::string granted_key(const Plan& plan) { return "quantum:governor:granted:" + plan.plan_id; }
+
+// Errors of the governor's own. A snapshot that is late is the world's.
+bool is_error(std::string_view reason) {
+  return reason == kComputationError || reason == kEvaluationError;
+}
+
+bool is_claim(const std::optional<Failure>& failure, std::string_view key) {
+  return failure && failure->condition == Failure::Condition::kClaim && failure->key == key;
+}
+
+// It has its permit already, or somebody else put one there, which stays.
+bool is_granted(const Plan& plan, const std::optional<Failure>& failure, const Unit& unit) {
+  return is_claim(failure, granted_key(plan)) ||
+         is_claim(failure, trade::governor_permit_key(plan.plan_id)) ||
+         unit.get(granted_key(plan)).present();
+}
+
+// What the failed condition says about the gates: its counter's gate refuses.
+void note(const Failure& failure, Review& review) {
+  const auto met =
+      std::find_if(review.shares.begin(), review.shares.end(),
+                   [&failure](const Share& share) { return share.counter == failure.key; });
+  // Not there when the day has changed since: the plan is judged by the new one.
+  if (met == review.shares.end()) return;
+  review.reason = reason_of_counter(failure.key);
+  review.met_counter = failure.key;
+  review.met_count = failure.met_count;
+}
+
+void audit(const Plan& plan, const Review& review, std::string_view valid_until_us, Unit& unit) {
+  unit.emit("audit", {{"event", review.reason.empty() ? "issued" : "denied"},
+                      {"permit", "governor"},
+                      {"plan_id", plan.plan_id},
+                      {"plan_hash", plan.plan_hash},
+                      {"symbol", plan.symbol},
+                      {"action", plan.action},
+                      {"reason", review.reason},
+                      {"inputs", inputs_text(plan, review, unit.now())},
+                      {"policy", unit.policy_version()},
+                      {"valid_until_us", valid_until_us},
+                      {"at_us", trade::micros_text(unit.now())},
+                      {"trace_id", plan.trace_id}});
+}
+
+Limits limits_of(const Plan& plan, const Unit& unit) {
+  // Read at once: a second call of the policy ends the life of these texts.
+  const PolicyResult answer =
+      unit.policy("limits", {policy_text(plan.symbol), policy_text(plan.side)}, 4);
+  return {answer.integer(0), answer.integer(1), answer.decimal(2), answer.decimal(3)};
+}
+
+RiskBounds bounds_of(const Plan& plan, const Unit& unit) {
+  const PolicyResult answer =
+      unit.policy("risk_bounds", {policy_text(plan.symbol), policy_text(plan.side)}, 4);
+  return {answer.decimal(0), answer.decimal(1), answer.decimal(2), answer.number(3)};
+}
+
+}  // namespace
+
 Governor::Governor(const Settings& settings)
     : kill_score_critical_(settings.number("kill_score_critical")),
       snapshot_age_max_(settings.duration("snapshot_age_max")),
-      block_ttl_(settings.duration("block_ttl")) {}
+      block_ttl_(settings.duration("block_ttl")),
+      granted_ttl_(settings.duration("granted_ttl")),
+      disarm_on_burst_(settings.boolean("enable_auto_disarm") &&
+                       settings.boolean("disarm_on_burst_breach")),
+      disarm_errors_(
+          settings.boolean("enable_auto_disarm") ? settings.integer("disarm_on_error_count") : 0) {}
 
 Verdict Governor::process(const Entry& entry, Unit& unit) const {
   if (entry["decision"] != "EXECUTE") return ack();
@@ -20,70 +97,137 @@ Verdict Governor::process(const Entry& entry, Unit& unit) const {
              "no permit for unsound plan " + std::string(entry.id()) + ": " + why);
     return ack();
   }
-  if (const auto failure = unit.failure()) {
-    // The permit is there already: granted when this plan came before.
-    if (failure->condition == Failure::Condition::kClaim) return ack();
-    return block(*plan, reason_of_counter(failure->key), unit);
+  const auto failure = unit.failure();
+  Review seen;
+  seen.kill_switch = trade::kill_switch_set(unit);
+  if (seen.kill_switch) {
+    seen.reason = "kill_switch_active";
+  } else {
+    if (is_granted(*plan, failure, unit)) return ack();
+    seen = review(*plan, unit);
   }
-  Amounts amounts;
-  if (const auto reason = refusal(*plan, unit, amounts)) return block(*plan, *reason, unit);
-  return grant(*plan, amounts, unit);
+  if (failure && failure->condition == Failure::Condition::kReserve) note(*failure, seen);
+  // Somebody else disarmed meanwhile. Errors are found again by every review, a burst is not.
+  if (is_claim(failure, trade::disarm_day_key(unit.now())) && seen.reason.empty())
+    seen.reason = kBurstExceeded;
+  return seen.reason.empty() ? grant(entry, *plan, seen, unit) : refuse(*plan, seen, failure, unit);
 }
 
-std::optional<std::string> Governor::refusal(const trade::Plan& plan, const Unit& unit,
-                                             Amounts& amounts) const {
-  if (trade::kill_switch_set(unit)) return "kill_switch_active";
+Review Governor::review(const Plan& plan, const Unit& unit) const {
+  Review review;
+  try {
+    review.reason = judge(plan, unit, review);
+  } catch (const std::exception& error) {
+    unit.log(SLUICE_LOG_ERROR, "plan " + plan.plan_id + ": " + error.what());
+    review.reason = kEvaluationError;
+  }
+  return review;
+}
+
+std::string_view Governor::judge(const Plan& plan, const Unit& unit, Review& review) const {
   if (blocks_critical(plan, kill_score_critical_)) return "kill_score_critical_non_close";
-  std::optional<trade::Position> position;
-  if (!plan.is_opening()) {
+  const Limits limits = limits_of(plan, unit);
+  review.shares = rate_shares(plan.symbol, limits);
+  if (plan.is_opening()) {
+    review.amounts = opening_amounts(plan);
+  } else {
     const Value snapshot = unit.get(trade::snapshot_key(plan.symbol));
-    position = trade::read_position(trade::look(snapshot));
+    review.position = trade::read_position(trade::look(snapshot));
+    if (!review.position || trade::is_stale(*review.position, unit.now(), snapshot_age_max_))
+      return "position_fetch_failed";
+    review.amounts = closing_amounts(plan, *review.position);
   }
-  std::string reason;
-  const auto computed = plan_amounts(plan, position, unit.now(), snapshot_age_max_, reason);
-  if (!computed) return reason;
-  amounts = *computed;
-  return std::nullopt;
+  if (!review.amounts) return kComputationError;
+  const auto day = day_share(plan.symbol, *review.amounts, limits, unit.now());
+  if (!day) return kComputationError;
+  review.shares.push_back(*day);
+  if (!plan.is_opening()) return {};
+
+  review.bounds = bounds_of(plan, unit);
+  const std::string_view broken = broken_bound(plan, review.amounts->notional, *review.bounds);
+  if (!broken.empty()) return broken;
+  review.shares.push_back(trades_share(unit.policy("daily_trades_max").integer(), unit.now()));
+  return {};
 }
 
-Verdict Governor::block(const trade::Plan& plan, std::string_view reason, Unit& unit) const {
-  unit.put(trade::governor_block_key(plan.plan_id), trade::block_text(plan, reason, unit.now()),
-           block_ttl_);
+Verdict Governor::grant(const Entry& entry, const Plan& plan, const Review& review,
+                        Unit& unit) const {
+  const PolicyRecord record = trade::plan_policy_record(plan);
+  const Duration ttl = unit.policy("permit_ttl", {record.raw()}).duration();
+  trade::GovernorPermit permit{review.amounts->qty, review.amounts->notional,           unit.now(),
+                               unit.now() + ttl,    std::string(unit.policy_version()), {}};
+  for (const Share& share : review.shares)
+    permit.reservations.push_back({share.counter, share.amount, trade::micros(unit.now())});
+
+  unit.claim(granted_key(plan), entry.id(), granted_ttl_);
+  unit.claim(trade::governor_permit_key(plan.plan_id), trade::governor_permit_text(plan, permit),
+             ttl);
+  for (const Share& share : review.shares)
+    unit.reserve(share.counter, share.amount, share.limit, share.kind, share.window);
+  audit(plan, review, trade::micros_text(permit.valid_until), unit);
+  unit.log(SLUICE_LOG_INFO, "ALLOW plan " + plan.plan_id.substr(0, 8));
+  return ack();
+}
+
+Verdict Governor::refuse(const Plan& plan, const Review& review,
+                         const std::optional<Failure>& failure, Unit& unit) const {
+  unit.put(trade::governor_block_key(plan.plan_id),
+           trade::block_text(plan, review.reason, unit.now()), block_ttl_);
   unit.emit("event", {{"event", "BLOCKED"},
                       {"plan_id", plan.plan_id},
                       {"symbol", plan.symbol},
-                      {"reason", reason},
+                      {"reason", review.reason},
                       {"timestamp", trade::epoch_fraction_text(unit.now())},
                       {"decision_id", plan.decision_id}});
-  unit.log(SLUICE_LOG_INFO,
-           "BLOCKED plan " + plan.plan_id.substr(0, 8) + " - " + std::string(reason));
+  audit(plan, review, "", unit);
+  unit.log(SLUICE_LOG_INFO, "BLOCKED plan " + plan.plan_id.substr(0, 8) + " - " + review.reason);
+
+  const std::string errors = error_counter(unit.now());
+  const bool counts = is_error(review.reason) && disarm_errors_ > 0;
+  if (!failure) {
+    // Gates that count come first where the contract has them first: room for the share must be
+    // there, but none is taken. Without it the counter's reason is the one given.
+    for (const Share& share : review.shares)
+      unit.reserve(share.counter, 0, share.limit - share.amount, share.kind, share.window);
+    if (counts) unit.reserve(errors, 1, disarm_errors_ - 1, WindowKind::kFixed, kDay);
+  } else if (counts && failure->key == errors) {
+    unit.release(errors, failure->met_count, unit.now());  // it counts from 0 again
+    disarm(plan, "repeated_errors",
+           JsonObject()
+               .integer("error_count", failure->met_count + 1)
+               .integer("threshold", disarm_errors_)
+               .str(),
+           unit);
+  } else if (disarm_on_burst_ && review.met_counter == burst_counter(plan.symbol)) {
+    disarm(plan, "burst_limit_breach",
+           JsonObject()
+               .text("symbol", plan.symbol)
+               .integer("exec_5min", review.met_count)
+               .integer("limit", limits_of(plan, unit).per_5min)
+               .str(),
+           unit);
+  }
   return ack();
 }
 
-Verdict Governor::grant(const trade::Plan& plan, const Amounts& amounts, Unit& unit) const {
-  const PolicyResult answer = unit.policy("limits", {policy_text(plan.symbol)}, 4);
-  // Read at once: a second call of the policy ends the life of these texts.
-  const Limits limits{answer.integer(0), answer.integer(1), answer.decimal(2), answer.decimal(3)};
-  const auto needed = shares(plan.symbol, amounts, limits, unit.now());
-  if (!needed) return block(plan, "limit_computation_error", unit);
-
-  const PolicyRecord record = trade::plan_policy_record(plan);
-  const Duration ttl = unit.policy("permit_ttl", {record.raw()}).duration();
-  trade::GovernorPermit permit{amounts.qty,
-                               amounts.notional,
-                               unit.now(),
-                               unit.now() + ttl,
-                               std::string(unit.policy_version()),
-                               {}};
-  for (const Share& share : *needed)
-    permit.reservations.push_back({share.counter, share.amount, trade::micros(unit.now())});
-
-  unit.claim(trade::governor_permit_key(plan.plan_id), trade::governor_permit_text(plan, permit),
-             ttl);
-  for (const Share& share : *needed)
-    unit.reserve(share.counter, share.amount, share.limit, share.kind, share.window);
-  unit.log(SLUICE_LOG_INFO, "ALLOW plan " + plan.plan_id.substr(0, 8));
-  return ack();
+void Governor::disarm(const Plan& plan, std::string_view reason, const std::string& context,
+                      Unit& unit) const {
+  const std::string day_key = trade::disarm_day_key(unit.now());
+  if (unit.get(day_key).present() || unit.get(trade::kDisarmKey).present()) return;
+  const std::string timestamp = trade::epoch_fraction_text(unit.now());
+  JsonObject record;
+  record.text("reason", reason).raw("context", context).number("timestamp", timestamp);
+  unit.claim(day_key, record.str(), kDay);
+  unit.put(trade::kDisarmKey, record.text("by", "governor").str(), Duration(0));
+  unit.emit("event", {{"event", "AUTO_DISARM"},
+                      {"plan_id", plan.plan_id},
+                      {"symbol", plan.symbol},
+                      {"reason", reason},
+                      {"context", context},
+                      {"timestamp", timestamp},
+                      {"action_taken", "quantum:apply:disarmed set"},
+                      {"decision_id", plan.decision_id}});
+  unit.log(SLUICE_LOG_WARNING, "AUTO_DISARM " + std::string(reason) + " " + context);
 }
 
 }  // namespace sluice::governor

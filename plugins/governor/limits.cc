@@ -1,5 +1,7 @@
 #include "governor/limits.h"
 
+#include <algorithm>
+
 #include "common/text.h"
 
 namespace sluice::governor {
@@ -10,9 +12,11 @@ constexpr std::string_view kHourPrefix = "quantum:governor:rate:hour:";
 constexpr std::string_view kBurstPrefix = "quantum:governor:rate:5min:";
 constexpr std::string_view kDailyPrefix = "quantum:governor:daily:";
 constexpr std::string_view kDailyQtyPrefix = "quantum:governor:daily_qty:";
+constexpr std::string_view kTradesPrefix = "quantum:governor:daily_trades:";
+constexpr std::string_view kErrorPrefix = "quantum:governor:errors:";
 
-std::string keyed(std::string_view prefix, std::string_view symbol) {
-  return std::string(prefix) + std::string(symbol);
+std::string keyed(std::string_view prefix, std::string_view name) {
+  return std::string(prefix) + std::string(name);
 }
 
 // In units of 10^-8, away from zero, so that what is counted is never less than what is used.
@@ -23,11 +27,17 @@ std::optional<int64_t> scaled_up(const Decimal& value) {
   return *whole + 1;
 }
 
+}  // namespace
+
 std::optional<Amounts> opening_amounts(const trade::Plan& plan) {
   const auto qty = Decimal::parse(plan.qty);
-  const auto notional = Decimal::parse(plan.notional);
-  if (!qty || !qty->is_positive() || !notional || !notional->is_positive()) return std::nullopt;
-  return Amounts{*qty, *notional};
+  const auto price = Decimal::parse(plan.mark_price);
+  const auto said = Decimal::parse(plan.notional);
+  if (!qty || !qty->is_positive() || !price || !price->is_positive() || !said) return std::nullopt;
+  // What the plan says of itself may make it larger, never smaller.
+  const auto notional = qty->times(*price);
+  if (!notional) return std::nullopt;
+  return Amounts{*qty, std::max(*notional, *said)};
 }
 
 std::optional<Amounts> closing_amounts(const trade::Plan& plan, const trade::Position& position) {
@@ -45,41 +55,30 @@ std::optional<Amounts> closing_amounts(const trade::Plan& plan, const trade::Pos
   return Amounts{*qty, *notional};
 }
 
-}  // namespace
-
-std::optional<Amounts> plan_amounts(const trade::Plan& plan,
-                                    const std::optional<trade::Position>& position, Time now,
-                                    Duration snapshot_age_max, std::string& reason) {
-  std::optional<Amounts> amounts;
-  if (plan.is_opening()) {
-    amounts = opening_amounts(plan);
-  } else if (!position || trade::is_stale(*position, now, snapshot_age_max)) {
-    reason = "position_fetch_failed";
-    return std::nullopt;
-  } else {
-    amounts = closing_amounts(plan, *position);
-  }
-  if (!amounts) reason = "limit_computation_error";
-  return amounts;
+std::vector<Share> rate_shares(std::string_view symbol, const Limits& limits) {
+  return {{hour_counter(symbol), 1, limits.per_hour, WindowKind::kSliding, kHour},
+          {burst_counter(symbol), 1, limits.per_5min, WindowKind::kSliding, kBurst}};
 }
 
-std::optional<std::vector<Share>> shares(std::string_view symbol, const Amounts& amounts,
-                                         const Limits& limits, Time now) {
+std::optional<Share> day_share(std::string_view symbol, const Amounts& amounts,
+                               const Limits& limits, Time now) {
   const bool in_usd = amounts.notional.is_positive();
   const auto amount = scaled_up(in_usd ? amounts.notional : amounts.qty);
   const auto limit =
       (in_usd ? limits.notional_per_day : limits.qty_per_day).truncated(kScale).scaled(kScale);
   if (!amount || *amount < 0 || !limit) return std::nullopt;
-  return std::vector<Share>{
-      {hour_counter(symbol), 1, limits.per_hour, WindowKind::kSliding, kHour},
-      {burst_counter(symbol), 1, limits.per_5min, WindowKind::kSliding, kBurst},
-      {in_usd ? daily_counter(symbol, now) : daily_qty_counter(symbol, now), *amount, *limit,
-       WindowKind::kFixed, kDay}};
+  return Share{in_usd ? daily_counter(symbol, now) : daily_qty_counter(symbol, now), *amount,
+               *limit, WindowKind::kFixed, kDay};
+}
+
+Share trades_share(int64_t daily_trades_max, Time now) {
+  return {daily_trades_counter(now), 1, daily_trades_max, WindowKind::kFixed, kDay};
 }
 
 std::string_view reason_of_counter(std::string_view counter) {
   if (counter.starts_with(kHourPrefix)) return "hourly_limit_exceeded";
   if (counter.starts_with(kBurstPrefix)) return "burst_limit_exceeded";
+  if (counter.starts_with(kTradesPrefix)) return "DAILY_TRADE_LIMIT_REACHED";
   return "daily_limit_exceeded";
 }
 
@@ -96,5 +95,11 @@ std::string daily_counter(std::string_view symbol, Time now) {
 std::string daily_qty_counter(std::string_view symbol, Time now) {
   return keyed(kDailyQtyPrefix, symbol) + ":" + trade::utc_date(now);
 }
+std::string daily_trades_counter(Time now) {
+  std::string day = trade::utc_date(now);
+  std::erase(day, '-');
+  return keyed(kTradesPrefix, day);
+}
+std::string error_counter(Time now) { return keyed(kErrorPrefix, trade::utc_date(now)); }
 
 }  // namespace sluice::governor
