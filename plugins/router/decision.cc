@@ -15,6 +15,17 @@ using trade::Json;
 constexpr const char* kExtras[] = {"stop_loss_pct", "take_profit_pct", "entry_price",
                                    "stop_loss",     "take_profit",     "quantity"};
 
+// Where the JSON of a decision is; `data` is what older producers call it.
+struct PayloadText {
+  std::string_view field, json;
+};
+std::optional<PayloadText> payload_of(const Record& entry) {
+  for (const std::string_view field : {"payload", "data"}) {
+    if (const auto json = entry.find(field)) return PayloadText{field, *json};
+  }
+  return std::nullopt;
+}
+
 // Field values of either form. A number in the flat form is text, as everything there is.
 class Fields {
  public:
@@ -26,6 +37,23 @@ class Fields {
   std::string text(std::string_view name) const {
     return std::string(payload_ != nullptr ? payload_->text_of(name)
                                            : entry_.find(name).value_or(""));
+  }
+
+  // True, a number that is not 0, or a text that says neither no nor nothing.
+  bool truthy(std::string_view name) const {
+    std::string word = text(name);
+    if (payload_ != nullptr) {
+      const Json* member = payload_->find(name);
+      if (member == nullptr) return false;
+      if (member->is_true()) return true;
+      if (member->is_number())
+        word = trade::read_double(member->text()).value_or(0) == 0 ? "0" : "1";
+    }
+    word = trade::lower(trade::trim(word));
+    for (const std::string_view no : {"", "0", "false", "no", "off", "none", "null"}) {
+      if (word == no) return false;
+    }
+    return true;
   }
 
   // Absent or null leaves `out` alone; false when there is something else than a number.
@@ -106,14 +134,14 @@ bool read_numbers(const Fields& fields, Decision& decision, std::string& why) {
 std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
                                       std::string& why) {
   std::optional<Json> payload;
-  if (const auto text = entry.find("payload")) {
-    payload = Json::parse(*text, why);
+  if (const auto text = payload_of(entry)) {
+    payload = Json::parse(text->json, why);
     if (!payload) {
-      why = "payload is not JSON: " + why;
+      why = std::string(text->field) + " is not JSON: " + why;
       return std::nullopt;
     }
     if (!payload->is_object()) {
-      why = "payload is not a JSON object";
+      why = std::string(text->field) + " is not a JSON object";
       return std::nullopt;
     }
     if (const Json* confidence = payload->find("confidence");
@@ -132,6 +160,7 @@ std::optional<Decision> read_decision(const Record& entry, const Defaults& defau
   decision.model = fields.text("model");
   decision.strategy = fields.text("strategy");
   decision.regime = fields.text("regime");
+  decision.rl_gate_pass = fields.truthy("rl_gate_pass");
   decision.correlation_id = entry.find("correlation_id").value_or("");
   decision.trace_id = entry.find("trace_id").value_or("");
   decision.source = entry.find("source").value_or("");
@@ -148,6 +177,22 @@ std::string dedup_id(std::string_view policy_answer, const Decision& decision,
 
 std::string dedup_key(std::string_view id) {
   return "quantum:dedup:trade_intent:" + std::string(id);
+}
+
+std::string decision_payload(const Decision& decision) {
+  trade::JsonObject payload;
+  payload.text("symbol", decision.symbol)
+      .text("side", decision.side)
+      .number("confidence", decision.confidence)
+      .number("position_size_usd", decision.position_size_usd)
+      .number("leverage", decision.leverage);
+  for (const auto& [name, value] : decision.extras) payload.number(name, value);
+  payload.text("timestamp", decision.timestamp)
+      .text("model", decision.model)
+      .text("strategy", decision.strategy)
+      .text("regime", decision.regime)
+      .boolean("rl_gate_pass", decision.rl_gate_pass);
+  return payload.str();
 }
 
 std::string intent_payload(const Decision& decision, Time now) {

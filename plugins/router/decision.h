@@ -28,14 +28,16 @@ struct Decision {
 
   // For policies only; empty when absent.
   std::string timestamp, model, strategy, regime;
+  bool rl_gate_pass = false;  // whatever Python takes for true, and no word that means no
 
   // From the entry, not from the payload.
   std::string correlation_id, trace_id, source;
 };
 
-// Reads an entry: JSON in `payload`, or, where there is no such field, the entry's own fields.
+// Reads an entry: JSON in `payload`, in `data` where older producers put it, or, where there is
+// neither, the entry's own fields.
 //
-// Errors: nullopt, and `why` names field and value: payload that is not one JSON object, missing or
+// Errors: nullopt, and `why` names field and value: JSON that is not one object, missing or
 //         blank symbol or side, a side nobody knows, a confidence that is no number from 0 to 1, a
 //         number field that is none.
 std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
@@ -47,6 +49,9 @@ std::string dedup_id(std::string_view policy_answer, const Decision& decision,
                      std::string_view entry_id);
 
 std::string dedup_key(std::string_view id);
+
+// JSON that `read_decision` reads back as the same decision; members it does not read are gone.
+std::string decision_payload(const Decision& decision);
 
 // JSON of the intent, keys in the order of the contract.
 std::string intent_payload(const Decision& decision, Time now);

@@ -167,6 +167,249 @@ TEST(Router, AFailingPolicyLetsNothingThrough) {
   }
 }
 
+// Section 2.1: what older producers write.
+TEST(Router, DecisionUnderTheOlderNameDataIsRead) {
+  FakeHost<Router> host;
+  const auto ran = host.deliver({{"data", kDecision}, {"trace_id", "T1"}});
+  ASSERT_TRUE(ran.applied);
+  EXPECT_EQ(payload_of(ran.emitted("intent").at(0)).text_of("symbol"), "BTCUSDT");
+  EXPECT_EQ(host.deliver({{"data", "["}}).detail.substr(0, 16), "data is not JSON");
+  const auto both = host.deliver({{"payload", kDecision}, {"data", "["}});
+  EXPECT_EQ(both.emitted("intent").size(), 1u);
+}
+
+// Section 2.2.
+TEST(Router, DedupIdIsTheFirstThatCounts) {
+  struct Row {
+    const char *correlation, *trace, *used;
+  };
+  const Row rows[] = {{"C1", "T1", "C1"},   {"C1", "", "C1"},        {" C1 ", "T1", "C1"},
+                      {"", "T1", "T1"},     {"0", "T1", "T1"},       {"null", "T1", "T1"},
+                      {"None", "T1", "T1"}, {"NULL", " T1", "T1"},   {"", "", "5-0"},
+                      {"0", "none", "5-0"}, {"null", "Null", "5-0"}, {" ", "0", "5-0"}};
+  for (const Row& row : rows) {
+    FakeHost<Router> host;
+    host.deliver(decision(row.correlation, row.trace), {.id = "5-0"});
+    EXPECT_EQ(host.store().text(std::string("quantum:dedup:trade_intent:") + row.used), "5-0")
+        << '"' << row.correlation << "\", \"" << row.trace << '"';
+  }
+}
+
+// Section 2.3, one row for each step that can end a decision; none leaves a dedup key behind.
+TEST(Router, EachStepEndsADecisionUnderItsReason) {
+  struct Row {
+    const char *step, *payload, *reason;
+    std::vector<std::string> approve;
+  };
+  const std::vector<std::string> yes = {"true", ""};
+  const Row rows[] = {
+      {"0 parse", "{", "invalid_decision", yes},
+      {"2 symbol", R"({"symbol": "", "side": "buy", "confidence": 0.5})", "invalid_decision", yes},
+      {"2 not an object", "[]", "invalid_decision", yes},
+      {"3 confidence", R"({"symbol": "S", "side": "buy", "confidence": "x"})", "invalid_decision",
+       yes},
+      {"5 denied", kDecision, "strategy_denied", {"false", "regime"}}};
+  for (const Row& row : rows) {
+    FakeHost<Router> host;
+    host.policy["approve"] = row.approve;
+    const auto ran = host.deliver(decision("C1", "", row.payload));
+    EXPECT_EQ(ran.verdict, SLUICE_REJECT) << row.step;
+    EXPECT_EQ(ran.reason, row.reason) << row.step;
+    EXPECT_FALSE(host.store().has("quantum:dedup:trade_intent:C1")) << row.step;
+  }
+}
+
+TEST(Router, LogMarkersOtherToolsLookForAreWritten) {
+  FakeHost<Router> host;
+  host.deliver(decision("C1", "T1"), {.id = "1-0"});
+  const auto again = host.deliver(decision("C1", "T2"), {.id = "2-0"});
+  ASSERT_EQ(again.log.size(), 1u);
+  EXPECT_EQ(again.log[0],
+            "DUPLICATE_SKIP key=quantum:dedup:trade_intent:C1 corr=C1 trace=T2 msg_id=2-0");
+  const auto invalid = host.deliver(with_payload("{}"), {.id = "3-0"});
+  EXPECT_EQ(invalid.log.at(0).substr(0, 34), "INVALID_DECISION_DROP msg_id=3-0 s");
+}
+
+TEST(Router, ChosenDecisionsGoBackToTheirOwnEntryAndOthersCannotPretendTo) {
+  Record chosen = decision("", "");
+  chosen.add("decision_id", "1-0");
+  chosen.add("decision_us", "123");
+  FakeHost<Router> trusting({{"selected", "true"}});
+  const Record intent = trusting.deliver(chosen, {.id = "9-0"}).emitted("intent").at(0);
+  EXPECT_EQ(intent.find("decision_id"), "1-0");
+  EXPECT_EQ(intent.find("decision_us"), "123");
+  EXPECT_EQ(trusting.store().text("quantum:dedup:trade_intent:1-0"), "1-0");
+  FakeHost<Router> host;
+  EXPECT_EQ(host.deliver(chosen, {.id = "9-0"}).emitted("intent").at(0).find("decision_id"), "9-0");
+}
+
+// --- The safety kernel, section 2.8 ---
+
+constexpr const char* kSafeMode = "quantum:safety:safe_mode";
+
+Record of_symbol(std::string_view symbol) {
+  return with_payload(R"({"symbol": ")" + std::string(symbol) +
+                      R"(", "side": "buy", "confidence": 0.8})");
+}
+
+class SafetyKernel : public ::testing::Test {
+ protected:
+  // Delivers an entry of its own; entry ids count up.
+  testing::Ran send(std::string_view symbol) {
+    return host_.deliver(of_symbol(symbol), {.id = std::to_string(++sent_) + "-0"});
+  }
+  FakeHost<Router> host_{{{"safety", "true"}}};
+  int sent_ = 0;
+};
+
+TEST_F(SafetyKernel, SixthIntentOfASymbolSetsSafeModeAndSaysSo) {
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(send("BTCUSDT").emitted("intent").size(), 1u);
+  const auto sixth = send("BTCUSDT");
+  EXPECT_TRUE(sixth.applied);
+  EXPECT_TRUE(sixth.emitted("intent").empty());
+  EXPECT_EQ(host_.store().text(kSafeMode), "1");
+  EXPECT_EQ(host_.store().ttl_us(kSafeMode), 300'000'000);
+  const Record fault = sixth.emitted("fault").at(0);
+  EXPECT_EQ(fault.find("reason"), "SYMBOL_RATE_EXCEEDED");
+  EXPECT_EQ(fault.find("symbol_count"), "5");
+  EXPECT_EQ(fault.find("global_max"), "20");
+  EXPECT_EQ(fault.find("symbol_max"), "5");
+  EXPECT_EQ(fault.find("window_sec"), "10.0");
+  EXPECT_EQ(fault.find("cooldown_sec"), "300.0");
+  const Record refused = sixth.emitted("refused").at(0);
+  EXPECT_EQ(refused.find("decision_id"), "6-0");
+  EXPECT_EQ(refused.find("state"), "REFUSED");
+  EXPECT_EQ(refused.find("reason"), "SYMBOL_RATE_EXCEEDED");
+  EXPECT_FALSE(host_.store().has("quantum:dedup:trade_intent:6-0"));
+  EXPECT_EQ(send("ETHUSDT").reason, "SAFE_MODE_ENABLED");
+}
+
+TEST_F(SafetyKernel, TwentyFirstIntentInAllSetsSafeMode) {
+  for (int i = 0; i < 20; ++i)
+    ASSERT_EQ(send("S" + std::to_string(i / 5)).emitted("intent").size(), 1u) << i;
+  const auto last = send("OTHER");
+  EXPECT_EQ(last.emitted("refused").at(0).find("reason"), "GLOBAL_RATE_EXCEEDED");
+  EXPECT_EQ(last.emitted("fault").at(0).find("global_count"), "20");
+  EXPECT_TRUE(host_.store().has(kSafeMode));
+}
+
+TEST_F(SafetyKernel, TheNextWindowCountsAnew) {
+  for (int i = 0; i < 5; ++i) send("BTCUSDT");
+  host_.store().advance(std::chrono::seconds(10));
+  EXPECT_EQ(send("BTCUSDT").emitted("intent").size(), 1u);
+}
+
+TEST_F(SafetyKernel, DuplicatesAreNotCounted) {
+  const Record same = decision("C1", "");
+  for (int i = 0; i < 30; ++i) host_.deliver(same, {.id = std::to_string(++sent_) + "-0"});
+  EXPECT_FALSE(host_.store().has(kSafeMode));
+}
+
+// The reference lets everything through while the flag is set, and whenever anything goes wrong.
+TEST_F(SafetyKernel, RT16ASetOrUnreadableSafeModeRefuses) {
+  for (const char* word : {"1", "true", "yes", "what", "0 0"}) {
+    host_.store().put(kSafeMode, word);
+    EXPECT_EQ(send("BTCUSDT").reason, "SAFE_MODE_ENABLED") << word;
+  }
+  host_.store().put(kSafeMode, Record{{"mode", "off"}});
+  EXPECT_EQ(send("BTCUSDT").reason, "SAFE_MODE_ENABLED");
+  for (const char* word : {"0", "", "false", "off"}) {
+    host_.store().put(kSafeMode, word);
+    EXPECT_EQ(send("BTCUSDT" + std::string(word)).emitted("intent").size(), 1u) << word;
+  }
+}
+
+TEST_F(SafetyKernel, RT16AFailingPolicyRefuses) {
+  host_.policy_fails = {"safety_limits"};
+  EXPECT_EQ(send("BTCUSDT").reason, "policy_error");
+}
+
+TEST_F(SafetyKernel, RT16SafeModeSetWhileTheUnitIsUnderWayRefuses) {
+  host_.before_commit = [&] { host_.store().put(kSafeMode, "1"); };
+  EXPECT_EQ(send("BTCUSDT").reason, "SAFE_MODE_ENABLED");
+  EXPECT_TRUE(host_.store().streams["intent"].empty());
+}
+
+TEST(Router, WithoutTheSafetyKernelSafeModeIsNotRead) {
+  FakeHost<Router> host;
+  host.store().put(kSafeMode, "1");
+  for (int i = 0; i < 30; ++i)
+    EXPECT_TRUE(host.deliver(of_symbol("BTCUSDT"), {.id = std::to_string(i) + "-0"}).applied);
+}
+
+// --- Defects of the reference that are not to be rebuilt ---
+
+TEST(RouterDefects, RT1AResendAfterARefusalIsNotADuplicate) {
+  FakeHost<Router> host;
+  host.policy["approve"] = {"false", "closed"};
+  EXPECT_EQ(host.deliver(decision("C1", "")).reason, "strategy_denied");
+  host.policy.erase("approve");
+  EXPECT_EQ(host.deliver(decision("C1", "")).emitted("intent").size(), 1u);
+}
+
+// The id then comes from what was decided; the ways to compose it are in lua/router.lua.
+TEST(RouterDefects, RT2AFreshCorrelationIdDoesNotHideARepeatFromACompositeId) {
+  FakeHost<Router> host;
+  host.policy["dedup_id"] = {"BTCUSDT|BUY|2026-01-02T10:00:00Z"};
+  EXPECT_EQ(host.deliver(decision("random-1", "")).emitted("intent").size(), 1u);
+  EXPECT_EQ(host.deliver(decision("random-2", "")).emitted("duplicate").size(), 1u);
+}
+
+TEST(RouterDefects, RT3IntentsCarryPayloadAndTheIds) {
+  FakeHost<Router> host;
+  const Record intent = host.deliver(decision("C1", "T1")).emitted("intent").at(0);
+  EXPECT_TRUE(intent.find("payload"));
+  EXPECT_EQ(intent.find("correlation_id"), "C1");
+  EXPECT_EQ(intent.find("trace_id"), "T1");
+}
+
+TEST(RouterDefects, RT4TheDedupKeyIsTakenOnceAndTheIntentPublished) {
+  FakeHost<Router> host;
+  const auto ran = host.deliver(decision("C1", ""));
+  EXPECT_TRUE(ran.failures.empty());
+  EXPECT_EQ(ran.conditions.size(), 1u);
+  EXPECT_EQ(ran.emitted("intent").size(), 1u);
+}
+
+TEST(RouterDefects, RT5RT7WhatCannotBeReadEndsAsADeadLetterAndHoldsNothingUp) {
+  FakeHost<Router> host;
+  for (const char* payload : {"{", "null", R"({"side": "buy", "confidence": 0.5})"})
+    EXPECT_EQ(host.deliver(with_payload(payload)).verdict, SLUICE_REJECT) << payload;
+  EXPECT_TRUE(host.deliver(with_payload(kDecision)).applied);
+}
+
+TEST(RouterDefects, RT6AnApprovalThatFailsIsARejectionThatCanBeReplayed) {
+  FakeHost<Router> host;
+  host.policy_fails = {"approve"};
+  EXPECT_EQ(host.deliver(decision("C1", "")).reason, "policy_error");
+  host.policy_fails.clear();
+  EXPECT_EQ(host.deliver(decision("C1", "")).emitted("intent").size(), 1u);
+}
+
+TEST(RouterDefects, RT8ATextForConfidenceIsNamedInTheRejection) {
+  FakeHost<Router> host;
+  const auto ran =
+      host.deliver(with_payload(R"({"symbol": "BTCUSDT", "side": "buy", "confidence": "high"})"));
+  EXPECT_EQ(ran.reason, "invalid_decision");
+  EXPECT_EQ(ran.detail, "confidence is not a number");
+}
+
+TEST(RouterDefects, RT9OnlyKnownWordsBecomeActions) {
+  const std::pair<const char*, const char*> words[] = {
+      {"buy", "BUY"},    {"BUY", "BUY"},    {"sell", "SELL"},
+      {"long", "BUY"},   {"Short", "SELL"}, {"close", "CLOSE"},
+      {"hold", nullptr}, {"HODL", nullptr}, {"buy now", nullptr}};
+  for (const auto& [word, action] : words) {
+    FakeHost<Router> host;
+    const auto ran = host.deliver(with_payload(R"({"symbol": "BTCUSDT", "side": ")" +
+                                               std::string(word) + R"(", "confidence": 0.5})"));
+    EXPECT_EQ(ran.emitted("intent").size(), action == nullptr ? 0u : 1u) << word;
+    if (action != nullptr) {
+      EXPECT_EQ(payload_of(ran.emitted("intent").at(0)).text_of("action"), action);
+    }
+  }
+}
+
 TEST(DedupId, VeryLongIdsAreHashed) {
   const std::string longest(256, 'x');
   EXPECT_EQ(dedup_id(longest, {}, "1-0"), longest);
