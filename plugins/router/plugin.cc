@@ -1,3 +1,5 @@
 #include "router/router.h"
+#include "router/selection.h"
 
-SLUICE_PLUGIN("router", "1.0.0", sluice::router::Router)
+SLUICE_PLUGIN("router", "1.1.0", sluice::router::Router, sluice::router::Collect,
+              sluice::router::Select)
