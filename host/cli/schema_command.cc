@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/schema_gate.h"
 #include "graph/file_schema.h"
 #include "plugin/catalog.h"
 
@@ -31,7 +32,9 @@ void add_schema(CLI::App& app, Common& common) {
   CLI::App* command = app.add_subcommand(
       "schema", "The JSON Schema of pipeline files with the installed plugins, for editors");
   command->add_option("-o,--output", *output, "File to write (default: standard output)");
-  command->callback([&common, output] {
+  add_schema_gate(*command, common);
+  command->callback([&common, command, output] {
+    if (!command->get_subcommands().empty()) return;  // it has put its own work there
     common.action = [&common, output] { return run_schema(common, *output); };
   });
 }
