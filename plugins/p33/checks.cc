@@ -31,46 +31,52 @@ std::optional<Finding> check_snapshot(const Seen& seen, const Rules& rules) {
   return denial("stale_exchange_state", JsonObject().integer("age_seconds", age));
 }
 
-std::optional<Finding> qty_mismatch(const Decimal& exchange, const Decimal& ledger,
-                                    const Rules& rules) {
-  const auto relative =
-      exchange.abs().times(rules.tolerance_percent.times(Decimal::from_scaled(1, 2)).value());
-  const auto diff = exchange.abs().minus(ledger.abs());
-  if (!relative || !diff) return denial("quantity_error");
-  const Decimal tolerance = std::max(kToleranceMin, *relative);
-  if (diff->abs() <= tolerance) return std::nullopt;
-  return denial("reconcile_required_qty_mismatch",
-                JsonObject()
-                    .number("exchange_amt", decimal_text(exchange))
-                    .number("ledger_amt", decimal_text(ledger))
-                    .number("diff", decimal_text(diff->abs()))
-                    .number("tolerance", decimal_text(tolerance)));
+JsonObject qty_context(const Seen& seen, const Decimal& diff, const Decimal& tolerance) {
+  JsonObject context;
+  context.number("exchange_amt", decimal_text(seen.position->amount));
+  if (seen.ledger) {
+    context.number("ledger_amt", decimal_text(seen.ledger->amount));
+  } else {
+    context.text("ledger_amt", seen.has_ledger ? "unreadable" : "missing");
+  }
+  return context.number("diff", decimal_text(diff)).number("tolerance", decimal_text(tolerance));
 }
 
-std::optional<Finding> check_ledger(const Seen& seen, const Rules& rules) {
-  const Decimal& exchange = seen.position->amount;
-  if (!seen.ledger) {
-    // Without a ledger nobody can say the position is ours. An unreadable one is no better.
-    if (!seen.has_ledger && exchange.abs() < kDust) return std::nullopt;
-    return denial("reconcile_required_qty_mismatch",
-                  JsonObject()
-                      .number("exchange_amt", decimal_text(exchange))
-                      .text("ledger_amt", seen.has_ledger ? "unreadable" : "missing"));
-  }
-  const Decimal& ledger = seen.ledger->amount;
-  const std::string_view exchange_side = trade::side_of(exchange);
-  const std::string_view ledger_side = trade::side_of(ledger);
-  if (exchange_side != "NONE" && ledger_side != "NONE" && exchange_side != ledger_side)
-    return denial(
-        "reconcile_required_side_mismatch",
-        JsonObject().text("exchange_side", exchange_side).text("ledger_side", ledger_side));
-  if (auto finding = qty_mismatch(exchange, ledger, rules)) return finding;
+// Without a readable ledger nobody can say the position is ours: only none at all is fine, and only
+// where there is no ledger yet.
+std::optional<Finding> check_qty(const Seen& seen, const Rules& rules) {
+  const auto tolerance = qty_tolerance(seen, rules);
+  const Decimal exchange = seen.position->amount.abs();
+  const auto diff = exchange.minus(seen.ledger ? seen.ledger->amount.abs() : Decimal());
+  if (!tolerance || !diff) return denial("quantity_error");
+  const bool fits = seen.ledger ? diff->abs() <= *tolerance : !seen.has_ledger && exchange < kDust;
+  if (fits) return std::nullopt;
+  return denial("reconcile_required_qty_mismatch", qty_context(seen, diff->abs(), *tolerance));
+}
+
+std::optional<Finding> check_side(const Seen& seen) {
+  const std::string_view exchange_side = trade::side_of(seen.position->amount);
+  const std::string_view ledger_side = trade::side_of(seen.ledger->amount);
+  if (exchange_side == "NONE" || ledger_side == "NONE" || exchange_side == ledger_side)
+    return std::nullopt;
+  return denial("reconcile_required_side_mismatch",
+                JsonObject().text("exchange_side", exchange_side).text("ledger_side", ledger_side));
+}
+
+std::optional<Finding> check_cooldown(const Seen& seen, const Rules& rules) {
   const int64_t since = trade::epoch_seconds(seen.now) - seen.ledger->updated_at;
   const int64_t cooldown = std::chrono::floor<std::chrono::seconds>(rules.cooldown).count();
   if (since >= cooldown) return std::nullopt;
   return denial(
       "cooldown_in_flight",
       JsonObject().integer("seconds_since_last", since).integer("cooldown_sec", cooldown));
+}
+
+std::optional<Finding> check_ledger(const Seen& seen, const Rules& rules) {
+  if (!seen.ledger) return check_qty(seen, rules);
+  if (auto finding = check_side(seen)) return finding;
+  if (auto finding = check_qty(seen, rules)) return finding;
+  return check_cooldown(seen, rules);
 }
 
 std::optional<Decimal> permitted_qty(const trade::Plan& plan, const trade::Position& position) {
@@ -114,51 +120,11 @@ std::optional<Decimal> safe_close_qty(std::string_view action, const Decimal& po
   return requested ? requested->towards_zero_to(qty_step) : std::nullopt;
 }
 
-std::optional<Fill> read_fill(const Record& result, std::string& why) {
-  const auto text = [&result](std::string_view name) {
-    return std::string(result.find(name).value_or(""));
-  };
-  why.clear();
-  const std::string executed = text("executed_qty");
-  const auto qty = Decimal::parse(executed);
-  if (text("status") != "FILLED" && (executed.empty() || (qty && qty->is_zero())))
-    return std::nullopt;
-  Fill fill{text("client_order_id"),
-            text("order_id"),
-            text("plan_id"),
-            text("symbol"),
-            text("side"),
-            qty.value_or(Decimal()),
-            text("reduceOnly") == "true"};
-  if (!fill.qty.is_positive()) why = "executed_qty is " + executed;
-  if (fill.side != "BUY" && fill.side != "SELL") why = "side is " + fill.side;
-  if (fill.symbol.empty()) why = "symbol is missing";
-  if (fill.client_order_id.empty()) why = "client_order_id is missing";
-  if (!why.empty()) return std::nullopt;
-  return fill;
-}
-
-std::optional<Decimal> amount_after(const Decimal& amount, const Fill& fill) {
-  const bool sells = fill.side == "SELL";
-  const auto sum = sells ? amount.minus(fill.qty) : amount.plus(fill.qty);
-  if (!fill.reduce_only || !sum) return sum;
-  if (sells && amount.is_positive()) return std::max(*sum, Decimal());
-  if (!sells && amount.is_negative()) return std::min(*sum, Decimal());
-  return amount;
-}
-
-Record ledger_record(const Decimal& amount, int64_t version, const Fill& fill, Time now) {
-  return {{"last_known_amt", decimal_text(amount)},
-          {"last_order_id", fill.order_id},
-          {"last_result_plan_id", fill.plan_id},
-          {"last_executed_qty", decimal_text(fill.qty)},
-          {"last_side", fill.side},
-          {"updated_at", trade::epoch_text(now)},
-          {"ledger_amt", decimal_text(amount)},
-          {"ledger_side", trade::side_of(amount)},
-          {"ts_epoch", trade::epoch_text(now)},
-          {"source", "apply"},
-          {"version", std::to_string(version)}};
+std::optional<Decimal> qty_tolerance(const Seen& seen, const Rules& rules) {
+  if (!seen.position) return std::nullopt;
+  const auto share = rules.tolerance_percent.times(Decimal::from_scaled(1, 2));
+  const auto relative = share ? seen.position->amount.abs().times(*share) : std::nullopt;
+  return relative ? std::optional(std::max(kToleranceMin, *relative)) : std::nullopt;
 }
 
 }  // namespace sluice::p33

@@ -1,4 +1,4 @@
-// What P3.3 checks before it allows a plan, and how fills change the ledger. Plain values, no host.
+// What P3.3 checks before it allows a plan. Plain values, no host.
 //
 // Checks in order, the first that fails denies. "both" means openings and closes.
 //
@@ -16,7 +16,8 @@
 //   | 8 | both: the hold key has a value                     | reconcile_hold_active            |
 //
 // A missing ledger with a flat position is fine: nothing was filled yet.
-// Source: reference contract, section 5.2; what a missing ledger means is ours (fail closed).
+// Source: reference contract, section 5.2; what a missing ledger means is ours (fail closed). What
+//         the checks mean for openings: docs/trade/p33.md.
 #pragma once
 
 #include <optional>
@@ -55,29 +56,13 @@ struct Finding {
 
 Finding check_plan(const trade::Plan& plan, const Seen& seen, const Rules& rules);
 
+// How far ledger and exchange may be apart: max(0.001, |exchange| x tolerance / 100). nullopt
+// without a position, or when that cannot be computed.
+std::optional<Decimal> qty_tolerance(const Seen& seen, const Rules& rules);
+
 // Part of the position an action closes, cut to the symbol's quantity step: never above what was
 // asked for. nullopt when the action closes nothing.
 std::optional<Decimal> safe_close_qty(std::string_view action, const Decimal& position,
                                       const Decimal& qty_step);
-
-// One execution's effect on the ledger.
-struct Fill {
-  std::string client_order_id, order_id, plan_id, symbol;
-  std::string side;  // BUY or SELL
-  Decimal qty;       // > 0
-  bool reduce_only = false;
-};
-
-// Reads an execution.result entry.
-//
-// Shape:  a Fill, or nullopt with empty `why` when nothing was executed.
-// Errors: nullopt, and `why` names the field: something was executed but cannot be booked.
-std::optional<Fill> read_fill(const Record& result, std::string& why);
-
-// The amount after the fill. A reduce-only fill never crosses zero.
-std::optional<Decimal> amount_after(const Decimal& amount, const Fill& fill);
-
-// Both field sets of the ledger hash, from one value.
-Record ledger_record(const Decimal& amount, int64_t version, const Fill& fill, Time now);
 
 }  // namespace sluice::p33

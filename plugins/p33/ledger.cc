@@ -1,6 +1,6 @@
 #include "p33/ledger.h"
 
-#include "common/control.h"
+#include "common/text.h"
 
 namespace sluice::p33 {
 
@@ -11,20 +11,28 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
   std::string why;
   const auto fill = read_fill(entry.fields(), why);
   if (!fill) return why.empty() ? ack() : reject("invalid_result", why);
-  const auto failure = unit.failure();
-  if (failure && failure->condition == Failure::Condition::kClaim) return ack();  // booked before
+  const std::string seen_key = booked_key(fill->client_order_id);
+  const Value seen = unit.get(seen_key);
+  const Decimal qty = unbooked_qty(*fill, seen);
+  if (qty.is_zero()) return ack();
 
   const std::string key = trade::ledger_key(fill->symbol);
   const Value stored = unit.get(key);
   const auto ledger = stored ? trade::read_ledger(trade::look(stored)) : trade::Ledger{};
   if (!ledger) return reject("unreadable_ledger", key);
-  const auto amount = amount_after(ledger->amount, *fill);
+  const auto amount = amount_after(ledger->amount, *fill, qty);
   if (!amount)
     return reject("invalid_result", "executed_qty is " + fill->qty.text() + ", out of range");
 
-  unit.claim("quantum:ledger:seen:" + fill->client_order_id, entry.id(), seen_ttl_);
+  // Reconcile and repair book as well: both values must be those the sum was made from.
+  unit.unchanged(seen_key);
   unit.unchanged(key);
-  unit.put(key, ledger_record(*amount, ledger->version + 1, *fill, unit.now()), ledger_ttl_);
+  unit.put(seen_key, fill->qty.text(), seen_ttl_);
+  unit.put(key,
+           ledger_record(
+               {*amount, ledger->version + 1, *fill, "apply", trade::epoch_seconds(unit.now())},
+               unit.now()),
+           ledger_ttl_);
   return ack();
 }
 

@@ -1,14 +1,15 @@
 // Books each execution into the position ledger, once.
 #pragma once
 
-#include "p33/checks.h"
+#include "p33/fills.h"
 #include "sluice/plugin.h"
 
 namespace sluice::p33 {
 
 // In:      execution results. Results without an executed quantity are acked.
-// Writes:  quantum:position:ledger:<SYM>, both field sets from one value.
-// Claims:  quantum:ledger:seen:<client order id>, so an execution reported twice counts once.
+// Writes:  quantum:position:ledger:<SYM>, both field sets from one value, and
+//          quantum:ledger:seen:<client order id>, how much of the order is booked: a result that
+//          comes twice adds nothing, a total after a partial fill adds the rest.
 // Reject:  something was executed but cannot be booked; the dead letter keeps it for an operator.
 // Threads: [worker]; one worker, or order_by symbol: two fills of a symbol at once cost a retry.
 // Source:  reference contract, sections 5.4 and 8.3.
@@ -21,28 +22,15 @@ class LedgerStage {
   static constexpr sluice_port kInputs[] = {
       {.name = "in", .doc = "Results of the execution stage.", .fields = kResultFields}};
 
-  static constexpr sluice_param kSettings[] = {
-      {.name = "ledger_ttl",
-       .doc = "How long a ledger lives after its last fill. Less forgets open positions, which "
-              "are then denied until someone writes the ledger.",
-       .type = SLUICE_DURATION,
-       .default_text = "1d",
-       .min_text = "1h",
-       .max_text = "365d"},
-      {.name = "seen_ttl",
-       .doc = "How long an order is remembered as booked.",
-       .type = SLUICE_DURATION,
-       .default_text = "1d",
-       .min_text = "1h",
-       .max_text = "365d"}};
+  static constexpr sluice_param kSettings[] = {kLedgerTtlSetting, kSeenTtlSetting};
 
   static constexpr sluice_key kKeys[] = {
       {.pattern = "quantum:position:ledger:{symbol}",
        .doc = "Position by our own fills.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
       {.pattern = "quantum:ledger:seen:{client_order_id}",
-       .doc = "Orders that are booked.",
-       .access = SLUICE_KEY_WRITES}};
+       .doc = "How much of an order is booked.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES}};
 
   static constexpr const char* kReasons[] = {"invalid_result", "unreadable_ledger", nullptr};
 

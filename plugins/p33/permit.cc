@@ -1,15 +1,20 @@
 #include "p33/permit.h"
 
 #include "common/control.h"
+#include "common/json.h"
 #include "common/permit.h"
 #include "common/text.h"
+#include "p33/hold.h"
 
 namespace sluice::p33 {
 
 namespace {
 
-std::string hold_key(std::string_view symbol) {
-  return "quantum:reconcile:hold:" + std::string(symbol);
+using trade::decimal_text;
+using trade::JsonObject;
+
+std::string issued_key(std::string_view plan_id) {
+  return "quantum:p33:issued:" + std::string(plan_id);
 }
 
 Rules rules_of(const trade::Plan& plan, const Unit& unit) {
@@ -29,7 +34,7 @@ Seen look_at(const trade::Plan& plan, const Unit& unit) {
   seen.has_ledger = ledger.present();
   seen.ledger = trade::read_ledger(trade::look(ledger));
   const Value hold = unit.get(hold_key(plan.symbol));
-  seen.is_held = hold.present() && (!hold.is_text() || !hold.text().empty());
+  seen.is_held = is_holding(hold);
   return seen;
 }
 
@@ -37,14 +42,60 @@ bool lacks_snapshot(const Finding& finding) {
   return finding.reason == "no_exchange_snapshot" || finding.reason == "stale_exchange_state";
 }
 
-std::string permit_text(const trade::Plan& plan, const Finding& finding, Duration ttl,
+std::string permit_text(const trade::Plan& plan, const Finding& finding, Time valid_until,
                         const Unit& unit) {
   const std::string policy(unit.policy_version());
   if (!finding.reason.empty())
     return trade::p33_denial_text(plan, finding.reason, finding.context, unit.now(), policy);
-  return trade::p33_permit_text(
-      plan, {finding.side, finding.safe_qty, finding.exchange_amount, finding.ledger_amount,
-             unit.now(), unit.now() + ttl, policy});
+  return trade::p33_permit_text(plan, {finding.side, finding.safe_qty, finding.exchange_amount,
+                                       finding.ledger_amount, unit.now(), valid_until, policy});
+}
+
+// What the decision was made on, as JSON. Amounts that nobody could read are texts that say so.
+std::string inputs_text(const trade::Plan& plan, const Seen& seen, const Rules& rules,
+                        const Finding& finding) {
+  const auto seconds = [](Duration d) {
+    return std::chrono::floor<std::chrono::seconds>(d).count();
+  };
+  JsonObject inputs;
+  if (seen.position) {
+    inputs.number("exchange_amt", decimal_text(seen.position->amount))
+        .integer("snapshot_age_sec", trade::age_seconds(*seen.position, seen.now));
+    if (seen.position->filters) inputs.text("qty_step", seen.position->filters->qty_step.text());
+  } else {
+    inputs.text("exchange_amt", "missing");
+  }
+  if (seen.ledger) {
+    inputs.number("ledger_amt", decimal_text(seen.ledger->amount))
+        .integer("ledger_age_sec", trade::epoch_seconds(seen.now) - seen.ledger->updated_at);
+  } else {
+    inputs.text("ledger_amt", seen.has_ledger ? "unreadable" : "missing");
+  }
+  if (const auto tolerance = qty_tolerance(seen, rules))
+    inputs.number("tolerance", decimal_text(*tolerance));
+  inputs.number("tolerance_pct", decimal_text(rules.tolerance_percent))
+      .integer("snapshot_age_max_sec", seconds(rules.snapshot_age_max))
+      .integer("cooldown_sec", seconds(rules.cooldown))
+      .boolean("hold", seen.is_held);
+  if (plan.is_opening()) inputs.text("asked_qty", plan.qty);
+  if (finding.reason.empty()) inputs.text("safe_qty", finding.safe_qty.text());
+  return inputs.str();
+}
+
+Record audit_record(std::string_view event, std::string_view reason, std::string_view inputs,
+                    Time valid_until, const trade::Plan& plan, const Unit& unit) {
+  return {{"event", event},
+          {"permit", "p33"},
+          {"plan_id", plan.plan_id},
+          {"plan_hash", plan.plan_hash},
+          {"symbol", plan.symbol},
+          {"action", plan.action},
+          {"reason", reason},
+          {"inputs", inputs},
+          {"policy", unit.policy_version()},
+          {"valid_until_us", trade::micros_text(valid_until)},
+          {"at_us", trade::micros_text(unit.now())},
+          {"trace_id", plan.trace_id}};
 }
 
 void log_finding(const trade::Plan& plan, const Finding& finding, const Unit& unit) {
@@ -60,11 +111,13 @@ void log_finding(const trade::Plan& plan, const Finding& finding, const Unit& un
 
 }  // namespace
 
-Permit::Permit(const Settings& settings) : snapshot_wait_(settings.duration("snapshot_wait")) {}
+Permit::Permit(const Settings& settings)
+    : snapshot_wait_(settings.duration("snapshot_wait")),
+      issued_ttl_(settings.duration("issued_ttl")) {}
 
 Verdict Permit::process(const Entry& entry, Unit& unit) const {
   if (entry["decision"] != "EXECUTE") return ack();
-  // The only condition is the claim of the permit: it is there already.
+  // Both conditions say the same: this plan was decided before, here or by another instance.
   if (unit.failure()) return ack();
   std::string why;
   const auto plan = trade::read_plan(entry.fields(), why);
@@ -74,15 +127,43 @@ Verdict Permit::process(const Entry& entry, Unit& unit) const {
              "no permit for unsound plan " + std::string(entry.id()) + ": " + why);
     return ack();
   }
-  const Finding finding = check_plan(*plan, look_at(*plan, unit), rules_of(*plan, unit));
+  if (has_outlived_its_mark(*plan, unit.now())) return expire(*plan, unit);
+  const Rules rules = rules_of(*plan, unit);
+  const Seen seen = look_at(*plan, unit);
+  const Finding finding = check_plan(*plan, seen, rules);
   const Time wait_end = entry.first_delivered() + snapshot_wait_;
   if (lacks_snapshot(finding) && unit.now() < wait_end)
     return wait({trade::snapshot_key(plan->symbol)}, wait_end);
 
   const PolicyRecord record = trade::plan_policy_record(*plan);
   const Duration ttl = unit.policy("permit_ttl", {record.raw()}).duration();
-  unit.claim(trade::p33_permit_key(plan->plan_id), permit_text(*plan, finding, ttl, unit), ttl);
+  const Time valid_until = unit.now() + ttl;
+  // The mark outlives the permit and its use, so that no plan is decided twice.
+  unit.claim(issued_key(plan->plan_id), entry.id(), issued_ttl_);
+  unit.claim(trade::p33_permit_key(plan->plan_id), permit_text(*plan, finding, valid_until, unit),
+             ttl);
+  const bool allowed = finding.reason.empty();
+  unit.emit(
+      "audit",
+      audit_record(allowed ? "issued" : "denied", allowed ? "sanity_checks_passed" : finding.reason,
+                   inputs_text(*plan, seen, rules, finding), valid_until, *plan, unit));
   log_finding(*plan, finding, unit);
+  return ack();
+}
+
+bool Permit::has_outlived_its_mark(const trade::Plan& plan, Time now) const {
+  const auto created = trade::read_integer(plan.created_us);
+  return !created || trade::micros(now) - *created >= issued_ttl_.count();
+}
+
+// Whether such a plan was decided before can no longer be known.
+Verdict Permit::expire(const trade::Plan& plan, Unit& unit) const {
+  const JsonObject inputs =
+      JsonObject()
+          .text("created_us", plan.created_us)
+          .integer("issued_ttl_sec", std::chrono::floor<std::chrono::seconds>(issued_ttl_).count());
+  unit.emit("audit", audit_record("expired", "plan_expired", inputs.str(), unit.now(), plan, unit));
+  unit.log(SLUICE_LOG_WARNING, "no permit for plan " + plan.plan_id + ": too old");
   return ack();
 }
 

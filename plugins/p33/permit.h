@@ -9,7 +9,12 @@ namespace sluice::p33 {
 
 // In:      plans. Plans whose decision is not EXECUTE are none of its business.
 // Writes:  quantum:permit:p33:<P>, an allowing or a denying permit; one that is there stays.
+// Claims:  quantum:p33:issued:<P>, together with the permit and for longer: a plan is decided once,
+//          also when it is met again after its permit was used or has run out.
+// Out:     audit: one entry for each decision, with what it was made on.
 // Waits:   for a snapshot when there is none or a stale one, at most `snapshot_wait`.
+// Several: instances with groups of their own, in one pipeline or in several processes, decide each
+//          plan once between them; the others find the mark.
 // Threads: [worker]; nothing changes after construction.
 // Source:  reference contract, section 5; the checks are in p33/checks.h.
 class Permit {
@@ -19,7 +24,22 @@ class Permit {
 
   static constexpr sluice_port kInputs[] = {{.name = "in", .doc = "Plans of apply.plan."}};
 
+  static constexpr const char* kAuditFields[] = {
+      "event",  "permit", "plan_id",        "plan_hash", "symbol",   "action", "reason",
+      "inputs", "policy", "valid_until_us", "at_us",     "trace_id", nullptr};
+  static constexpr sluice_port kOutputs[] = {{.name = "audit",
+                                              .doc = "Each decision and what it was made on.",
+                                              .flags = SLUICE_PORT_OPTIONAL,
+                                              .fields = kAuditFields}};
+
   static constexpr sluice_param kSettings[] = {
+      {.name = "issued_ttl",
+       .doc = "How long a plan is remembered as decided. Older plans get no permit at all, so "
+              "less ends plans that waited through a long stop.",
+       .type = SLUICE_DURATION,
+       .default_text = "6h",
+       .min_text = "10m",
+       .max_text = "30d"},
       {.name = "snapshot_wait",
        .doc = "How long a plan waits for a snapshot to arrive before it is denied for want of "
               "one. More helps after a start and holds the gate's window up.",
@@ -89,10 +109,15 @@ class Permit {
       {.pattern = "quantum:reconcile:hold:{symbol}",
        .doc = "Any value holds the symbol.",
        .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:permit:p33:{plan_id}", .doc = "Permits.", .access = SLUICE_KEY_WRITES}};
+      {.pattern = "quantum:permit:p33:{plan_id}", .doc = "Permits.", .access = SLUICE_KEY_WRITES},
+      {.pattern = "quantum:p33:issued:{plan_id}",
+       .doc = "Plans that were decided.",
+       .access = SLUICE_KEY_WRITES}};
 
   static constexpr sluice_time kTimes[] = {
-      {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:permit:p33:{plan_id}"}};
+      {.source = "snapshot_wait", .role = SLUICE_TIME_WAIT},
+      {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:permit:p33:{plan_id}"},
+      {.source = "issued_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:p33:issued:{plan_id}"}};
 
   static constexpr const char* kReasons[] = {"no_exchange_snapshot",
                                              "stale_exchange_state",
@@ -102,6 +127,7 @@ class Permit {
                                              "cooldown_in_flight",
                                              "quantity_error",
                                              "reconcile_hold_active",
+                                             "plan_expired",
                                              nullptr};
 
   explicit Permit(const Settings& settings);
@@ -109,7 +135,11 @@ class Permit {
   Verdict process(const Entry& entry, Unit& unit) const;
 
  private:
+  bool has_outlived_its_mark(const trade::Plan& plan, Time now) const;
+  Verdict expire(const trade::Plan& plan, Unit& unit) const;
+
   const Duration snapshot_wait_;
+  const Duration issued_ttl_;
 };
 
 }  // namespace sluice::p33

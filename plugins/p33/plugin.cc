@@ -2,4 +2,4 @@
 #include "p33/permit.h"
 #include "p33/snapshot.h"
 
-SLUICE_PLUGIN("p33", "1.0.0", sluice::p33::Permit, sluice::p33::LedgerStage, sluice::p33::Snapshot)
+SLUICE_PLUGIN("p33", "1.1.0", sluice::p33::Permit, sluice::p33::LedgerStage, sluice::p33::Snapshot)

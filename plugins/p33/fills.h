@@ -1,0 +1,89 @@
+// Executions and the ledger they add up to: what ledger, reconcile and repair agree on.
+//
+// An order's results say how much of it was executed in all. How much of that is in the ledger
+// stands under quantum:ledger:seen:<client order id>, and changes only in one unit with the ledger.
+// So a fill is booked once, whoever books it and however often it is reported.
+//
+// Source: reference contract, sections 5.4 and 8.3.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/control.h"
+#include "sluice/plugin.h"
+
+namespace sluice::p33 {
+
+// One order's executions so far.
+struct Fill {
+  std::string client_order_id, order_id, plan_id, symbol;
+  std::string side;  // BUY or SELL
+  Decimal qty;       // > 0, in all
+  bool reduce_only = false;
+};
+
+// Reads an execution.result entry.
+//
+// Shape:  a Fill, or nullopt with empty `why` when nothing was executed.
+// Errors: nullopt, and `why` names the field: something was executed but cannot be booked.
+std::optional<Fill> read_fill(const Record& result, std::string& why);
+
+// Key of the part of an order that is in the ledger: decimal text.
+std::string booked_key(std::string_view client_order_id);
+
+// Part of the fill that is not in the ledger yet; 0 when all of it is. What cannot be read counts
+// as all: who does not know what was booked must not book it again.
+Decimal unbooked_qty(const Fill& fill, const Value& booked);
+
+// The amount after `qty` more of the order was executed. A reduce-only fill never crosses zero.
+// nullopt when the sum is out of range.
+std::optional<Decimal> amount_after(const Decimal& amount, const Fill& fill, const Decimal& qty);
+
+// A ledger hash: both field sets from one value.
+struct LedgerEntry {
+  Decimal amount;
+  int64_t version = 0;
+  Fill last;                // the last fill in it; empty when there is none
+  std::string_view source;  // apply, p34_init, p34_auto, p34_manual
+  int64_t filled_at = 0;    // of the last fill, epoch seconds; cooldowns count from here
+};
+Record ledger_record(const LedgerEntry& entry, Time now);
+
+// Fields last_order_id, last_result_plan_id, last_executed_qty and last_side of a ledger.
+Fill last_fill(const trade::Look& ledger);
+
+// When the ledger last changed, in microseconds; the end of the second when no more is known.
+int64_t ledger_changed_us(const trade::Look& ledger);
+
+// A fill reconcile has read in the results.
+struct KnownFill {
+  Fill fill;
+  int64_t at_us = 0;
+};
+
+std::string known_fills_key(std::string_view symbol);
+// A JSON array, oldest first.
+std::string known_fills_text(const std::vector<KnownFill>& fills);
+// Empty when there is none or the value cannot be read: no evidence.
+std::vector<KnownFill> read_known_fills(std::string_view symbol, const Value& value);
+
+inline constexpr sluice_param kLedgerTtlSetting{
+    .name = "ledger_ttl",
+    .doc =
+        "How long a ledger lives after it was last written. Less forgets open positions, which "
+        "are then denied until someone writes the ledger.",
+    .type = SLUICE_DURATION,
+    .default_text = "1d",
+    .min_text = "1h",
+    .max_text = "365d"};
+inline constexpr sluice_param kSeenTtlSetting{.name = "seen_ttl",
+                                              .doc = "How long an order is remembered as booked.",
+                                              .type = SLUICE_DURATION,
+                                              .default_text = "1d",
+                                              .min_text = "1h",
+                                              .max_text = "365d"};
+
+}  // namespace sluice::p33
