@@ -3,8 +3,10 @@
 #include "p33/reconcile.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "common/json.h"
 #include "p33/ledger.h"
@@ -501,6 +503,49 @@ TEST(Reconcile, ResultsWithoutAFillAreNoEvidence) {
     EXPECT_EQ(ran.verdict, SLUICE_ACK);
     EXPECT_TRUE(ran.effects.empty());
   }
+}
+
+// Results of five orders come to the ledger and to reconcile in any order, more than once or not at
+// all, and reconcile looks in between at a snapshot of any earlier moment. Once the ledger has read
+// the rest it is the sum of the fills, whoever booked which.
+RC_GTEST_PROP(ReconcileProperty, TheLedgerIsTheSumOfTheFillsWhoeverBooksThem, ()) {
+  Books books({{"snapshot_wait", "0s"}, {"repair_after", "0s"}});
+  const auto id_of = [](int order) { return "c" + std::to_string(order); };
+  const auto side_of = [](int order) { return order % 2 == 0 ? "BUY" : "SELL"; };
+  const auto text = [](int thousandths) { return Decimal::from_scaled(thousandths, 3).text(); };
+  std::map<int, int> executed;  // by order, in thousandths
+  std::vector<std::pair<int, int>> results;
+  int position = 0;
+  books.show("0");
+  const int steps = *rc::gen::inRange(1, 60);
+  for (int step = 0; step < steps; ++step) {
+    books.store.advance(std::chrono::milliseconds(*rc::gen::inRange(0, 2000)));
+    const int what = *rc::gen::inRange(0, 5);
+    if (what == 0) {
+      const int order = *rc::gen::inRange(0, 5), more = *rc::gen::inRange(1, 9);
+      executed[order] += more;
+      position += order % 2 == 0 ? more : -more;
+      results.emplace_back(order, executed[order]);
+    }
+    if (what == 1) books.show(text(position));
+    if (what == 2) books.tick();
+    if (what > 2 && !results.empty()) {
+      const auto [order, total] = *rc::gen::elementOf(results);
+      const Record fill = result(id_of(order), side_of(order), text(total), books.store.now());
+      const auto ran = what == 3 ? books.ledger.deliver(fill)
+                                 : books.reconcile.deliver(fill, {.input = "result"});
+      RC_ASSERT(ran.verdict == SLUICE_ACK);
+    }
+  }
+  for (const auto& [order, total] : results)
+    books.ledger.deliver(result(id_of(order), side_of(order), text(total), books.store.now()));
+  if (!results.empty()) RC_ASSERT(decimal(books.ledger_amount()) == decimal(text(position)));
+  // And then there is nothing to complain about.
+  books.store.advance(std::chrono::seconds(1));
+  books.show(text(position));
+  books.tick();
+  RC_ASSERT(books.state("status") == "OK");
+  RC_ASSERT(!books.store.has(kHold));
 }
 
 // --- Holds ---
