@@ -419,6 +419,23 @@ TEST(Reconcile, AFillTheLedgerBooksInBetweenIsNotRepairedAsWell) {
   EXPECT_EQ(books.ledger_amount(), "0.031");
 }
 
+TEST(Reconcile, AnotherFillThatIsBookedWhileRepairingIsNotLost) {
+  Books books;
+  books.write_ledger("0.062");
+  books.miss("c1", "SELL", "0.031");
+  books.show("0.031");
+  books.reconcile.before_commit = [&] {
+    books.ledger.deliver(result("c2", "BUY", "0.005", books.store.now()));
+  };
+  EXPECT_TRUE(books.tick().effects.empty());
+  EXPECT_EQ(books.ledger_amount(), "0.067");
+  // The next looks find the rest, once a snapshot has both.
+  books.store.advance(std::chrono::seconds(1));
+  books.show("0.036");
+  EXPECT_EQ(names(books.tick().emitted("event")), Names{"AUTO_REPAIR"});
+  EXPECT_EQ(books.ledger_amount(), "0.036");
+}
+
 TEST(Reconcile, OnlyTheMissingPartOfAPartlyBookedOrderIsBooked) {
   Books books;
   books.store.put("quantum:ledger:seen:c1", "0.01");
