@@ -24,7 +24,19 @@ function policy.dedupe_ttl(plan)
   return 6 * h
 end
 
+-- How old a proposal may be when it is planned, from its last_update_epoch. The publisher refreshes
+-- that every 10 s, also when nothing changed. More lets the proposal of a publisher that has stopped
+-- act; less refuses proposals that waited through a short stop. proposal has: symbol, action,
+-- kill_score.
+function policy.proposal_age_max(proposal)
+  return 120 * s
+end
+
 policy.tests = {
+  function()
+    local age = policy.proposal_age_max({ symbol = "BTCUSDT", action = "PARTIAL_50" })
+    assert(age > 10 * s, "the publisher refreshes a proposal every 10 s")
+  end,
   function()
     local wait = policy.permit_wait({ symbol = "BTCUSDT", action = "ENTRY_PROPOSED" })
     assert(wait > 0, "a gate that does not wait lets nothing through")

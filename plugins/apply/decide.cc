@@ -1,6 +1,7 @@
 #include "apply/decide.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/json.h"
 #include "common/text.h"
@@ -59,10 +60,11 @@ bool read_intent_numbers(const Json& payload, Intent& intent, std::string& why) 
 }  // namespace
 
 Decision decide(std::string_view symbol, std::string_view action, double kill_score,
-                bool kill_switch_set, const Rules& rules) {
+                bool kill_switch_set, const Rules& rules, bool is_stale) {
   if (kill_switch_set) return {"BLOCKED", {"kill_switch_active"}};
   if (std::find(rules.symbols.begin(), rules.symbols.end(), symbol) == rules.symbols.end())
     return {"SKIP", {"not_in_allowlist"}};
+  if (is_stale) return {"BLOCKED", {"stale_proposal"}};
   const bool reducing = trade::is_reducing(action);
   if (kill_score >= rules.kill_score_critical && (!reducing || rules.critical_blocks_closes))
     return {"BLOCKED", {"kill_score_critical"}};
@@ -115,7 +117,20 @@ std::optional<Proposal> read_proposal(const Record& fields, std::string& why) {
   proposal.k_age_penalty = float_at(fields, "k_age_penalty").value_or(0);
   proposal.new_sl = float_at(fields, "new_sl_proposed");
   proposal.r_net = float_at(fields, "R_net");
+  if (const auto updated = fields.find("last_update_epoch")) proposal.updated_at = *updated;
   return proposal;
+}
+
+bool is_stale(const Proposal& proposal, std::string_view entry_id, Time now, Duration age_max) {
+  std::optional<double> seconds;
+  if (proposal.updated_at) {
+    seconds = trade::read_double(trade::trim(*proposal.updated_at));
+  } else if (const auto ms = trade::read_integer(entry_id.substr(0, entry_id.find('-')))) {
+    seconds = static_cast<double>(*ms) / 1e3;
+  }
+  if (!seconds) return true;
+  const double age = static_cast<double>(trade::micros(now)) / 1e6 - *seconds;
+  return std::abs(age) > std::chrono::duration<double>(age_max).count();
 }
 
 std::optional<Intent> read_intent(const Record& fields, std::string& why) {
@@ -158,6 +173,22 @@ Sizing size_opening(const Intent& intent, const std::optional<trade::Position>& 
   if (!qty || !notional || !qty->is_positive() || *qty < position->filters->qty_min)
     return {"qty_below_min", {}, {}, {}};
   return {"", *qty, *notional, *position->mark_price};
+}
+
+std::string refuse_account(const Intent& intent, const Sizing& sizing, const trade::Look& snapshot,
+                           const Decimal& margin_factor) {
+  const auto leverage = Decimal::parse(intent.leverage);
+  if (const auto text = snapshot("leverage_max"); text && !text->empty()) {
+    const auto most = Decimal::parse(trade::trim(*text));
+    if (!leverage || !most || *leverage > *most) return "leverage_above_max";
+  }
+  if (const auto text = snapshot("available_balance"); text && !text->empty()) {
+    const auto available = Decimal::parse(trade::trim(*text));
+    const auto needed = sizing.notional.times(margin_factor);
+    const auto covered = available && leverage ? available->times(*leverage) : std::nullopt;
+    if (!needed || !covered || *covered < *needed) return "rejected_margin";
+  }
+  return {};
 }
 
 trade::Plan plan_of(const Proposal& proposal) {

@@ -32,14 +32,33 @@ struct Decision {
   std::string reason() const { return reason_codes.empty() ? "" : reason_codes.back(); }
 };
 
-// Rows 1 to 6 of the decision table. A plan that comes out as EXECUTE takes the dedupe key.
-Decision decide(std::string_view symbol, std::string_view action, double kill_score,
-                bool kill_switch_set, const Rules& rules);
+// The decision table of contract 6.5. The first row that fits decides; 7 to 10 are asked of what is
+// EXECUTE so far, and add their code to those there are.
+//
+//   |    | condition                               | decision | reason code                      |
+//   |----|-----------------------------------------|----------|----------------------------------|
+//   | 1  | kill switch set or unreadable           | BLOCKED  | kill_switch_active               |
+//   | 2  | symbol not in the allowlist             | SKIP     | not_in_allowlist                 |
+//   | 2a | proposal too old, or of unknown age     | BLOCKED  | stale_proposal                   |
+//   | 3  | kill score critical, action adds risk   | BLOCKED  | kill_score_critical              |
+//   | 4  | kill score warns, action closes         | EXECUTE  | kill_score_warning_close_ok      |
+//   | 5  | kill score warns, any other action      | BLOCKED  | kill_score_warning_risk_increase |
+//   | 6  | else                                    | EXECUTE  | -                                |
+//   | 7  | dedupe key taken before                 | SKIP     | duplicate_plan                   |
+//   | 8  | HOLD                                    | SKIP     | action_hold                      |
+//   | 9  | UPDATE_SL without a new stop, or with 0 | ERROR    | missing_new_sl                   |
+//   | 10 | unknown action                          | ERROR    | unknown_action_<ACTION>          |
+//
+// Ours: 2a, and that row 3 lets closes through. Only what stays EXECUTE to the end takes the key.
 
-// Row 7: the dedupe key was taken before.
+// Rows 1 to 6.
+Decision decide(std::string_view symbol, std::string_view action, double kill_score,
+                bool kill_switch_set, const Rules& rules, bool is_stale = false);
+
+// Row 7.
 Decision as_duplicate(Decision decision);
 
-// Rows 8 to 10: whether the action can be done at all. `has_new_sl`: present and not zero.
+// Rows 8 to 10. `has_new_sl`: present and not zero.
 Decision check_action(Decision decision, std::string_view action, bool has_new_sl);
 
 // A harvest proposal, read.
@@ -49,10 +68,16 @@ struct Proposal {
   double k_regime_flip = 0, k_sigma_spike = 0, k_ts_drop = 0, k_age_penalty = 0;
   std::optional<double> new_sl, r_net;
   std::string computed_at;
+  std::optional<std::string> updated_at;  // last_update_epoch as it stands; may be unreadable
 };
 
 // nullopt, and `why` names the field: no symbol, action or readable kill score.
 std::optional<Proposal> read_proposal(const Record& fields, std::string& why);
+
+// Whether the proposal is older than `age_max`, as far in the future, or says a time nobody can
+// read. One that says none is as old as its entry. The publisher refreshes last_update_epoch at
+// each of its rounds, so a proposal whose publisher has stopped grows old.
+bool is_stale(const Proposal& proposal, std::string_view entry_id, Time now, Duration age_max);
 
 // A trade intent, read from the JSON in `payload`.
 struct Intent {
@@ -79,6 +104,14 @@ struct Sizing {
 //   stale_exchange_state, missing_position_size, qty_below_min.
 Sizing size_opening(const Intent& intent, const std::optional<trade::Position>& position, Time now,
                     Duration snapshot_age_max);
+
+// What the exchange lets the account do, from the snapshot; a field that is not there limits
+// nothing, one that cannot be read allows nothing.
+//
+// Errors (reason codes): leverage_above_max (snapshot field leverage_max), rejected_margin (field
+//   available_balance is below notional / leverage * `margin_factor`); empty: fine.
+std::string refuse_account(const Intent& intent, const Sizing& sizing, const trade::Look& snapshot,
+                           const Decimal& margin_factor);
 
 // Everything of a plan but decision, ids for tracing and times.
 trade::Plan plan_of(const Proposal& proposal);

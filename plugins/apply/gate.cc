@@ -1,63 +1,74 @@
 #include "apply/gate.h"
 
+#include "apply/audit.h"
+#include "apply/stop.h"
 #include "common/control.h"
+#include "common/json.h"
 #include "common/text.h"
 
 namespace sluice::apply {
 
-// The three keys of one plan, read in this call.
-struct Gate::Keys {
-  Keys(const trade::Plan& plan, const Unit& unit)
-      : governor_key(trade::governor_permit_key(plan.plan_id)),
+using trade::Plan;
+using trade::PlanOutcome;
+
+// A plan and everything the gate looks at for it, read in this call.
+struct Gate::Case {
+  Case(const Plan& plan_in, const Entry& entry, Unit& unit_in)
+      : plan(plan_in),
+        unit(unit_in),
+        first_delivered(entry.first_delivered()),
+        governor_key(trade::governor_permit_key(plan.plan_id)),
         p33_key(trade::p33_permit_key(plan.plan_id)),
         block_key(trade::governor_block_key(plan.plan_id)),
         governor(unit.get(governor_key)),
         p33(unit.get(p33_key)),
-        block(unit.get(block_key)) {}
+        block(unit.get(block_key)),
+        disarm(unit.get(trade::kDisarmKey)),
+        is_killed(trade::kill_switch_set(unit)) {
+    if (plan.is_opening()) return;  // sized and priced already
+    const Value snapshot = unit.get(trade::snapshot_key(plan.symbol));
+    position = trade::read_position(trade::look(snapshot));
+  }
 
   bool has_both() const { return governor.present() && p33.present(); }
+  Duration waited() const { return unit.now() - first_delivered; }
 
+  const Plan& plan;
+  Unit& unit;
+  const Time first_delivered;
   const std::string governor_key, p33_key, block_key;
-  const Value governor, p33, block;
+  const Value governor, p33, block, disarm;
+  const bool is_killed;
+  std::optional<trade::Position> position;  // closing plans only
+};
+
+// What becomes of a plan that is not ordered.
+struct Gate::Ending {
+  PlanOutcome outcome;
+  std::string_view expired = {};  // governor or p33: the permit that was over
+  bool took_permits = false;
 };
 
 namespace {
 
-using trade::Plan;
-using trade::PlanOutcome;
-
 // Smallest position the reference calls one, at this place.
 constexpr Decimal kPositionMin = Decimal::from_scaled(1, 3);
-
-// Ends the plan without an order; what the governor reserved for it goes back.
-Verdict end(const Plan& plan, PlanOutcome outcome, const Value& governor, Unit& unit) {
-  for (const trade::Reservation& reservation : trade::permit_reservations(plan, governor.text()))
-    unit.release(reservation.counter, reservation.amount, Time(Duration(reservation.at_us)));
-  if (outcome.reason.empty()) outcome.reason = outcome.error;
-  unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] BLOCK plan=" + plan.plan_id + " symbol=" + plan.symbol +
-                                " error=" + outcome.error);
-  unit.emit("result", trade::outcome_record(plan, outcome, unit.now()));
-  return ack();
-}
 
 PlanOutcome blocked(std::string error, std::string steps = "[]") {
   return {.decision = "BLOCKED", .error = std::move(error), .steps_results = std::move(steps)};
 }
 
-// "" unless the position of a closing plan is known to be flat.
-std::string flat_position(const Plan& plan, const Unit& unit) {
-  if (plan.is_opening()) return {};
-  const Value snapshot = unit.get(trade::snapshot_key(plan.symbol));
-  const auto position = trade::read_position(trade::look(snapshot));
-  if (!position || position->amount.abs() >= kPositionMin) return {};
-  return position->amount.text();
+// Nothing was looked at yet, so all that can be said is that the plan would have been tried.
+PlanOutcome halted(const Plan& plan, std::string error) {
+  return {.decision = plan.decision,
+          .error = std::move(error),
+          .would_execute = true,
+          .state = "BLOCKED"};
 }
 
-std::optional<Decimal> mark_price(const Plan& plan, const Unit& unit) {
-  if (plan.is_opening()) return Decimal::parse(plan.mark_price);
-  const Value snapshot = unit.get(trade::snapshot_key(plan.symbol));
-  const auto position = trade::read_position(trade::look(snapshot));
-  return position ? position->mark_price : std::nullopt;
+PlanOutcome timed_out(std::string_view reason) {
+  return blocked("permit_timeout_or_missing:" + std::string(reason),
+                 trade::step_result("PERMIT_WAIT", reason, "permits did not come in time"));
 }
 
 bool is_older(const Plan& plan, Time now, Duration age_max) {
@@ -70,11 +81,32 @@ std::string_view missing(bool governor, bool p33) {
   return governor ? "missing_p33" : "missing_governor";
 }
 
-Verdict timed_out(const Plan& plan, std::string_view reason, const Value& governor, Unit& unit) {
-  return end(plan,
-             blocked("permit_timeout_or_missing:" + std::string(reason),
-                     trade::step_result("PERMIT_WAIT", reason, "permits did not come in time")),
-             governor, unit);
+std::string milliseconds(Duration duration) {
+  return std::to_string(duration / std::chrono::milliseconds(1));
+}
+
+// The permit as it must stand once its reservations went back: of no more use to anybody. Empty
+// when it cannot be written so.
+std::string spent_text(std::string_view permit) {
+  constexpr std::string_view kFresh = "\"consumed\": false";
+  const size_t at = permit.find(kFresh);
+  if (at == std::string_view::npos) return {};
+  return std::string(permit).replace(at, kFresh.size(), "\"consumed\": true");
+}
+
+// Its share of the limits is still held: a consumed permit's was given back, or went to an order.
+bool holds_share(std::string_view permit) {
+  std::string why;
+  const auto json = trade::Json::parse(permit, why);
+  const trade::Json* consumed = json ? json->find("consumed") : nullptr;
+  return consumed != nullptr && consumed->is_false();
+}
+
+int64_t valid_until_us(std::string_view permit) {
+  std::string why;
+  const auto json = trade::Json::parse(permit, why);
+  const auto until = json ? trade::read_integer(json->number_of("valid_until_us")) : std::nullopt;
+  return until.value_or(0);
 }
 
 }  // namespace
@@ -84,94 +116,174 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
   std::string why;
   const auto plan = trade::read_plan(entry.fields(), why);
   if (!plan) return reject("invalid_plan", why);
-  const Keys keys(*plan, unit);
+  const Case c(*plan, entry, unit);
 
-  if (trade::kill_switch_set(unit)) {
-    PlanOutcome outcome = blocked("kill_switch_active");
-    outcome.would_execute = true;
-    return end(*plan, std::move(outcome), keys.governor, unit);
+  if (c.is_killed) {
+    unit.log(SLUICE_LOG_WARNING, "[KILL_SWITCH] plan=" + plan->plan_id + " is not executed");
+    return end(c, {halted(*plan, "kill_switch_active")});
   }
-  if (keys.block.present()) {
-    const std::string reason = trade::block_reason(keys.block.text());
-    return end(*plan, blocked("governor_blocked:" + reason), keys.governor, unit);
-  }
+  if (is_disarmed(c)) return end(c, {blocked("disarmed")});
+  if (c.block.present())
+    return end(c, {blocked("governor_blocked:" + trade::block_reason(c.block.text()))});
   const PolicyRecord record = trade::plan_policy_record(*plan);
   if (is_older(*plan, unit.now(), unit.policy("plan_age", {record.raw()}).duration()))
-    return end(*plan, blocked("plan_expired"), keys.governor, unit);
-  if (const std::string amount = flat_position(*plan, unit); !amount.empty()) {
+    return end(c, {blocked("plan_expired")});
+  if (c.position && c.position->amount.abs() < kPositionMin) {
     PlanOutcome outcome{.decision = "SKIP", .error = "no_position"};
-    outcome.steps_results = trade::step_result("POSITION_CHECK", "no_position", "amount " + amount);
-    return end(*plan, std::move(outcome), keys.governor, unit);
+    outcome.steps_results =
+        trade::step_result("POSITION_CHECK", "no_position", "amount " + c.position->amount.text());
+    return end(c, {std::move(outcome)});
   }
   const Duration window = unit.policy("permit_wait", {record.raw()}).duration();
-  if (window <= Duration(0)) return timed_out(*plan, "init", keys.governor, unit);
-  if (keys.has_both()) return judge(*plan, keys, unit);
+  if (window <= Duration(0)) return end(c, {timed_out("init")});
+  if (c.has_both()) return judge(c);
 
-  const Time deadline = entry.first_delivered() + window;
-  if (unit.now() < deadline)
-    return wait({keys.governor_key, keys.p33_key, keys.block_key}, deadline);
-  return timed_out(*plan, missing(keys.governor.present(), keys.p33.present()), keys.governor,
-                   unit);
+  const Time deadline = c.first_delivered + window;
+  if (unit.now() < deadline) return wait({c.governor_key, c.p33_key, c.block_key}, deadline);
+  return end(c, {timed_out(missing(c.governor.present(), c.p33.present()))});
+}
+
+bool Gate::is_disarmed(const Case& c) const {
+  if (!c.disarm.present()) return false;
+  return !disarm_lets_closes_ || !trade::is_reducing(c.plan.action);
 }
 
 // Both are there: whatever comes of it, they are used up, and only as they were read.
-Verdict Gate::judge(const Plan& plan, const Keys& keys, Unit& unit) const {
-  unit.unchanged(keys.governor_key);
-  unit.unchanged(keys.p33_key);
-  unit.take(keys.governor_key);
-  unit.take(keys.p33_key);
+Verdict Gate::judge(const Case& c) const {
+  c.unit.unchanged(c.governor_key);
+  c.unit.unchanged(c.p33_key);
+  c.unit.take(c.governor_key);
+  c.unit.take(c.p33_key);
   const trade::Judgement judgement =
-      trade::judge_permits(plan, keys.governor.text(), keys.p33.text(), unit.now());
+      trade::judge_permits(c.plan, c.governor.text(), c.p33.text(), c.unit.now());
   if (!judgement.error.empty()) {
-    PlanOutcome outcome = blocked(judgement.error, judgement.steps_results);
-    outcome.reason = judgement.error;
-    if (!judgement.reason.empty()) outcome.reason += ": " + judgement.reason;
-    return end(plan, std::move(outcome), keys.governor, unit);
+    Ending ending{.outcome = blocked(judgement.error, judgement.steps_results),
+                  .took_permits = true};
+    ending.outcome.reason = judgement.error;
+    if (!judgement.reason.empty()) ending.outcome.reason += ": " + judgement.reason;
+    if (judgement.error == "permit_expired") ending.expired = judgement.reason;
+    return end(c, std::move(ending));
   }
-  if (plan.action == "UPDATE_SL") {
-    PlanOutcome outcome{.decision = "ERROR", .error = "not_implemented"};
-    outcome.steps_results =
-        trade::step_result("UPDATE_SL", "not_implemented", "stop orders are not placed");
-    return end(plan, std::move(outcome), keys.governor, unit);
+  Order order{"MARKET", "0", judgement.side, judgement.qty, std::nullopt};
+  if (c.plan.action == "UPDATE_SL") {
+    const Stop stop = shape_stop(c.plan.new_sl_proposed, judgement.side, c.position);
+    if (!stop.error.empty()) {
+      PlanOutcome outcome{.decision = "ERROR", .error = stop.error};
+      outcome.steps_results = trade::step_result("UPDATE_SL", "error", stop.error);
+      return end(c, {.outcome = std::move(outcome), .took_permits = true});
+    }
+    order = {"STOP_MARKET", "sl", judgement.side, judgement.qty, stop.price};
   }
-  return order(plan, judgement, keys, unit);
+  return dry_run_ ? rehearse(c, order) : send(c, order, judgement.valid_until_us);
 }
 
-Verdict Gate::order(const Plan& plan, const trade::Judgement& judgement, const Keys& keys,
-                    Unit& unit) const {
-  constexpr std::string_view kType = "MARKET";
-  constexpr int kLeg = 0;
-  const auto price = mark_price(plan, unit);
-  const auto notional = price ? judgement.qty.times(*price) : std::nullopt;
-  const std::string id =
-      trade::client_order_id(account_, plan.plan_id, kLeg, plan.symbol, judgement.side, kType);
-  const auto reservations = trade::permit_reservations(plan, keys.governor.text());
-  unit.emit("order", {{"plan_id", plan.plan_id},
-                      {"plan_hash", plan.plan_hash},
-                      {"leg", std::to_string(kLeg)},
-                      {"client_order_id", id},
-                      {"symbol", plan.symbol},
-                      {"side", judgement.side},
-                      {"type", kType},
-                      {"quantity", judgement.qty.text()},
-                      {"reduceOnly", plan.reduce_only},
-                      {"mark_price", price ? price->text() : ""},
-                      {"notional", notional ? notional->text() : ""},
-                      {"leverage", plan.leverage},
-                      {"intent_timestamp", plan.intent_timestamp},
-                      {"created_us", trade::micros_text(unit.now())},
-                      {"permit_valid_until_us", std::to_string(judgement.valid_until_us)},
-                      {"governor_permit", keys.governor.text()},
-                      {"p33_permit", keys.p33.text()},
-                      {"reservations", trade::reservations_text(reservations)},
-                      {"trace_id", plan.trace_id},
-                      {"decision_id", plan.decision_id},
-                      {"decision_us", plan.decision_us},
-                      {"action", plan.action},
-                      {"policy", unit.policy_version()}});
-  unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] OK plan=" + plan.plan_id + " symbol=" + plan.symbol +
-                                " safe_qty=" + judgement.qty.text());
+// Says what would be ordered. The plan's id is free again: the same plan may be executed later.
+Verdict Gate::rehearse(const Case& c, const Order& order) const {
+  PlanOutcome outcome{.decision = c.plan.decision, .reason = "dry_run", .would_execute = true};
+  outcome.state = "DRY_RUN";
+  const std::string price = order.stop_price ? order.stop_price->text() : "MARKET";
+  outcome.steps_results =
+      trade::step_result(trade::step_of(c.plan.action), "would_execute",
+                         "DRY_RUN: " + order.side + " " + order.quantity.text() + " @ " + price);
+  c.unit.erase("quantum:apply:dedupe:" + c.plan.plan_id);
+  return end(c, {.outcome = std::move(outcome), .took_permits = true});
+}
+
+Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const {
+  // What nobody may have changed between this look and the order's emission.
+  c.unit.unchanged(trade::kKillKey);
+  c.unit.unchanged(trade::kGlobalKillKey);
+  c.unit.unchanged(trade::kDisarmKey);
+  const Plan& plan = c.plan;
+  const auto price = plan.is_opening() ? Decimal::parse(plan.mark_price)
+                                       : (c.position ? c.position->mark_price : std::nullopt);
+  const auto notional = price ? order.quantity.times(*price) : std::nullopt;
+  const auto reservations = trade::permit_reservations(plan, c.governor.text());
+  c.unit.emit("order", {{"plan_id", plan.plan_id},
+                        {"plan_hash", plan.plan_hash},
+                        {"leg", order.leg},
+                        {"client_order_id",
+                         trade::client_order_id(account_, plan.plan_id, std::string_view(order.leg),
+                                                plan.symbol, order.side, order.type)},
+                        {"symbol", plan.symbol},
+                        {"side", order.side},
+                        {"type", order.type},
+                        {"quantity", order.quantity.text()},
+                        {"stop_price", order.stop_price ? order.stop_price->text() : ""},
+                        {"reduceOnly", plan.reduce_only},
+                        {"mark_price", price ? price->text() : ""},
+                        {"notional", notional ? notional->text() : ""},
+                        {"leverage", plan.leverage},
+                        {"intent_timestamp", plan.intent_timestamp},
+                        {"created_us", trade::micros_text(c.unit.now())},
+                        {"permit_valid_until_us", std::to_string(valid_until)},
+                        {"governor_permit", c.governor.text()},
+                        {"p33_permit", c.p33.text()},
+                        {"reservations", trade::reservations_text(reservations)},
+                        {"trace_id", plan.trace_id},
+                        {"decision_id", plan.decision_id},
+                        {"decision_us", plan.decision_us},
+                        {"action", plan.action},
+                        {"policy", c.unit.policy_version()}});
+  audit(c, {"governor", "consumed", c.governor.text()}, "");
+  audit(c, {"p33", "consumed", c.p33.text()}, "");
+  c.unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] OK plan=" + plan.plan_id + " symbol=" + plan.symbol +
+                                  " wait_ms=" + milliseconds(c.waited()) +
+                                  " safe_qty=" + order.quantity.text());
   return ack();
+}
+
+Verdict Gate::end(const Case& c, Ending ending) const {
+  give_back(c, ending.took_permits);
+  PlanOutcome& outcome = ending.outcome;
+  if (outcome.reason.empty()) outcome.reason = outcome.error;
+  const auto event = [&](std::string_view permit, const Value& value) -> std::string_view {
+    if (!value.present()) return "missing";
+    return ending.expired == permit ? "expired" : "refused";
+  };
+  audit(c, {"governor", event("governor", c.governor), c.governor.text()}, outcome.reason);
+  audit(c, {"p33", event("p33", c.p33), c.p33.text()}, outcome.reason);
+  c.unit.log(SLUICE_LOG_INFO,
+             "[PERMIT_WAIT] BLOCK plan=" + c.plan.plan_id + " symbol=" + c.plan.symbol +
+                 " wait_ms=" + milliseconds(c.waited()) + " error=" + outcome.error);
+  c.unit.emit("result", trade::outcome_record(c.plan, outcome, c.unit.now()));
+  c.unit.log(SLUICE_LOG_INFO, "Result published (executed=False, error=" + outcome.error + ")");
+  return ack();
+}
+
+// What the governor reserved goes back, once. A permit that stays would let the plan act on a share
+// it no longer has, so it stays as a consumed one.
+void Gate::give_back(const Case& c, bool took_permits) const {
+  const auto reservations = trade::permit_reservations(c.plan, c.governor.text());
+  if (reservations.empty() || !holds_share(c.governor.text())) return;
+  for (const trade::Reservation& reservation : reservations)
+    c.unit.release(reservation.counter, reservation.amount, Time(Duration(reservation.at_us)));
+  if (took_permits) return;
+  c.unit.unchanged(c.governor_key);
+  const std::string spent = spent_text(c.governor.text());
+  const Duration left(valid_until_us(c.governor.text()) - trade::micros(c.unit.now()));
+  if (spent.empty() || left <= Duration(0)) {
+    c.unit.erase(c.governor_key);
+  } else {
+    c.unit.put(c.governor_key, spent, left);
+  }
+}
+
+void Gate::audit(const Case& c, const PermitUse& use, std::string_view reason) const {
+  trade::JsonObject inputs;
+  inputs.boolean("kill_switch", c.is_killed)
+      .boolean("disarmed", c.disarm.present())
+      .boolean("governor_permit", c.governor.present())
+      .boolean("p33_permit", c.p33.present())
+      .boolean("governor_block", c.block.present())
+      .integer("waited_us", c.waited().count());
+  if (const auto created = trade::read_integer(c.plan.created_us))
+    inputs.integer("plan_age_us", trade::micros(c.unit.now()) - *created);
+  if (c.position) {
+    inputs.number("position_amt", trade::decimal_text(c.position->amount))
+        .integer("snapshot_age_seconds", trade::age_seconds(*c.position, c.unit.now()));
+  }
+  c.unit.emit("audit", audit_record(c.plan, use, reason, inputs.str(), c.unit));
 }
 
 }  // namespace sluice::apply

@@ -1,6 +1,10 @@
 // The gate: no order without both permits, each bound to the plan and used once.
 #pragma once
 
+#include <optional>
+#include <string>
+
+#include "apply/audit.h"
 #include "apply/hooks.h"
 #include "common/permit.h"
 #include "common/plan.h"
@@ -8,13 +12,34 @@
 
 namespace sluice::apply {
 
+// What speaks against an order, in this order; the first one ends the plan:
+//
+//   |    | condition                                      | error                             |
+//   |----|------------------------------------------------|-----------------------------------|
+//   | 1  | kill switch set or unreadable                  | kill_switch_active                |
+//   | 2  | disarmed, but see `disarm_lets_closes`         | disarmed                          |
+//   | 3  | the governor blocked the plan                  | governor_blocked:<reason>         |
+//   | 4  | plan older than plan_age                       | plan_expired                      |
+//   | 5  | a close, and |position| < 0.001                | no_position (SKIP)                |
+//   | 6  | permit_wait is over, a permit is not there     | permit_timeout_or_missing:<which> |
+//   | 7  | P3.3's permit: no object, no allow, no qty     | 6.7.1 of the contract             |
+//   | 8  | governor's permit: no object, not granted      | invalid_governor_permit_format,   |
+//   |    |                                                | governor_permit_denied            |
+//   | 9  | a permit of other content, or over             | permit_not_bound, permit_expired  |
+//   | 10 | UPDATE_SL without a price that can be a stop   | see stop.h (ERROR)                |
+//
+// 7 to 10 use both permits up; before that those present stay, the governor's as a consumed one.
+//
 // In:      plans. Plans whose decision is not EXECUTE already have their terminal record.
 // Waits:   for both permits or the governor's block record, from the plan's first delivery.
 // Out:     order: what execution shall send; or result: why nothing is sent. Exactly one of both.
-// Takes:   both permits, in the same unit as the order; a pair that is refused is used up as well.
-// Gives back: what the governor reserved, when nothing is sent and its permit was there.
+//          audit: what became of each permit; two entries for each plan to be executed.
+// Orders:  MARKET of leg 0; for UPDATE_SL STOP_MARKET of leg sl, reduce-only, for the position.
+// Takes:   both permits, in the same unit as the order, while kill switch and disarm key stand as
+//          they were read.
+// Gives back: what the governor reserved, once, when nothing is sent and its permit was there.
 // Threads: [worker]; nothing changes after construction.
-// Source:  reference contract, section 6.7; checks of permit content and the kill switch are ours.
+// Source:  reference contract, section 6.7; 2, 3, 4, 8 and 9 are ours.
 class Gate {
  public:
   static constexpr Info kInfo{.kind = "gate",
@@ -30,6 +55,7 @@ class Gate {
                                                  "side",
                                                  "type",
                                                  "quantity",
+                                                 "stop_price",
                                                  "reduceOnly",
                                                  "mark_price",
                                                  "notional",
@@ -51,25 +77,43 @@ class Gate {
       "timestamp", "state",  "reason",   "decision_id", "trace_id",      nullptr};
   static constexpr sluice_port kOutputs[] = {
       {.name = "order", .doc = "Orders to send.", .fields = kOrderFields},
-      {.name = "result", .doc = "Plans that end here.", .fields = kResultFields}};
+      {.name = "result", .doc = "Plans that end here.", .fields = kResultFields},
+      {.name = "audit",
+       .doc = "What became of each permit.",
+       .flags = SLUICE_PORT_OPTIONAL,
+       .fields = kAuditFields}};
 
   static constexpr sluice_param kSettings[] = {
       {.name = "account",
        .doc = "Goes into client order ids, so that two accounts never share one.",
        .type = SLUICE_TEXT,
-       .default_text = "paper"}};
+       .default_text = "paper"},
+      {.name = "disarm_lets_closes",
+       .doc = "True: while disarmed, plans that only make a position smaller still pass.",
+       .type = SLUICE_BOOLEAN,
+       .default_text = "false"},
+      {.name = "dry_run",
+       .doc = "True: nothing is ordered; plans that both permits allow end with what would be.",
+       .type = SLUICE_BOOLEAN,
+       .default_text = "false"}};
 
   static constexpr const auto& kHooks = kApplyHooks;
 
   static constexpr sluice_key kKeys[] = {
       {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
       {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:position:snapshot:{symbol}",
-       .doc = "Whether there is a position to close.",
+      {.pattern = "quantum:apply:disarmed",
+       .doc = "Nothing is ordered while it is there. Only an operator erases it.",
        .access = SLUICE_KEY_READS},
+      {.pattern = "quantum:position:snapshot:{symbol}",
+       .doc = "Whether there is a position to close, and its price.",
+       .access = SLUICE_KEY_READS},
+      {.pattern = "quantum:apply:dedupe:{plan_id}",
+       .doc = "Erased by a dry run, which uses no plan up.",
+       .access = SLUICE_KEY_WRITES},
       {.pattern = "quantum:permit:{plan_id}",
-       .doc = "The governor's permit.",
-       .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES},
+       .doc = "The governor's permit; left as a consumed one once its share went back.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_TAKES},
       {.pattern = "quantum:permit:p33:{plan_id}",
        .doc = "P3.3's permit.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES},
@@ -85,6 +129,7 @@ class Gate {
 
   static constexpr const char* kReasons[] = {"invalid_plan",
                                              "kill_switch_active",
+                                             "disarmed",
                                              "plan_expired",
                                              "no_position",
                                              "governor_blocked",
@@ -96,20 +141,40 @@ class Gate {
                                              "invalid_governor_permit_format",
                                              "permit_not_bound",
                                              "permit_expired",
-                                             "not_implemented",
+                                             "missing_new_sl",
+                                             "no_exchange_snapshot",
+                                             "stop_would_trigger",
+                                             "dry_run",
                                              nullptr};
 
-  explicit Gate(const Settings& settings) : account_(settings.text("account")) {}
+  explicit Gate(const Settings& settings)
+      : account_(settings.text("account")),
+        disarm_lets_closes_(settings.boolean("disarm_lets_closes")),
+        dry_run_(settings.boolean("dry_run")) {}
 
   Verdict process(const Entry& entry, Unit& unit) const;
 
  private:
-  struct Keys;
-  Verdict judge(const trade::Plan& plan, const Keys& keys, Unit& unit) const;
-  Verdict order(const trade::Plan& plan, const trade::Judgement& judgement, const Keys& keys,
-                Unit& unit) const;
+  struct Case;
+  struct Ending;
+  // What the permits allow.
+  struct Order {
+    std::string type, leg, side;
+    Decimal quantity;
+    std::optional<Decimal> stop_price;
+  };
+
+  bool is_disarmed(const Case& c) const;
+  Verdict judge(const Case& c) const;
+  Verdict rehearse(const Case& c, const Order& order) const;
+  Verdict send(const Case& c, const Order& order, int64_t valid_until_us) const;
+  Verdict end(const Case& c, Ending ending) const;
+  void give_back(const Case& c, bool took_permits) const;
+  void audit(const Case& c, const PermitUse& use, std::string_view reason) const;
 
   const std::string account_;
+  const bool disarm_lets_closes_;
+  const bool dry_run_;
 };
 
 }  // namespace sluice::apply

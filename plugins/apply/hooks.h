@@ -28,8 +28,23 @@ inline constexpr sluice_param kDedupeTtlResult[] = {{.name = "dedupe_ttl",
                                                      .default_text = "21600s",
                                                      .min_text = "1m",
                                                      .max_text = "30d"}};
+inline constexpr const char* kProposalPolicyFields[] = {"symbol", "action", "kill_score", nullptr};
+inline constexpr sluice_arg kProposalArg[] = {
+    {.name = "proposal", .type = SLUICE_RECORD, .fields = kProposalPolicyFields}};
+inline constexpr sluice_param kProposalAgeResult[] = {{.name = "proposal_age_max",
+                                                       .doc = "From the proposal's last refresh.",
+                                                       .type = SLUICE_DURATION,
+                                                       .default_text = "120s",
+                                                       .min_text = "1s",
+                                                       .max_text = "1d"}};
 
 inline constexpr sluice_hook kApplyHooks[] = {
+    {.name = "proposal_age_max",
+     .doc = "How old a proposal may be when it is planned.",
+     .args = kProposalArg,
+     .arg_count = 1,
+     .results = kProposalAgeResult,
+     .result_count = 1},
     {.name = "permit_wait",
      .doc = "How long the gate waits for both permits of a plan.",
      .args = kPlanArg,

@@ -40,7 +40,9 @@ PlanStage::PlanStage(const Settings& settings)
     : rules_{settings.list("symbols"), settings.number("kill_score_critical"),
              settings.number("kill_score_warning"), settings.boolean("critical_blocks_closes")},
       snapshot_age_max_(settings.duration("snapshot_age_max")),
-      snapshot_wait_(settings.duration("snapshot_wait")) {}
+      snapshot_wait_(settings.duration("snapshot_wait")),
+      published_ttl_(settings.duration("published_ttl")),
+      margin_factor_(settings.decimal("margin_factor")) {}
 
 Verdict PlanStage::process(const Entry& entry, Unit& unit) const {
   return entry.input() == "proposal" ? plan_proposal(entry, unit) : plan_intent(entry, unit);
@@ -50,9 +52,15 @@ Verdict PlanStage::plan_proposal(const Entry& entry, Unit& unit) const {
   std::string why;
   const auto proposal = read_proposal(entry.fields(), why);
   if (!proposal) return reject("invalid_proposal", why);
+  PolicyRecord record;
+  record.text("symbol", proposal->symbol)
+      .text("action", proposal->action)
+      .number("kill_score", proposal->kill_score);
+  const Duration age_max = unit.policy("proposal_age_max", {record.raw()}).duration();
+  const bool stale = is_stale(*proposal, entry.id(), unit.now(), age_max);
   return finish(plan_of(*proposal),
                 decide(proposal->symbol, proposal->action, proposal->kill_score,
-                       trade::kill_switch_set(unit), rules_),
+                       trade::kill_switch_set(unit), rules_, stale),
                 entry, unit);
 }
 
@@ -66,42 +74,66 @@ Verdict PlanStage::plan_intent(const Entry& entry, Unit& unit) const {
 
   Sizing sizing;
   if (opens && decision.executes()) {
-    const std::string key = trade::snapshot_key(intent->symbol);
-    const Value snapshot = unit.get(key);
-    sizing = size_opening(*intent, trade::read_position(trade::look(snapshot)), unit.now(),
-                          snapshot_age_max_);
+    sizing = size(*intent, decision, unit);
     const Time wait_end = entry.first_delivered() + snapshot_wait_;
-    if (lacks_snapshot(sizing) && unit.now() < wait_end) return wait({key}, wait_end);
-    if (!sizing.error.empty()) decision = {"ERROR", {sizing.error}};
+    if (lacks_snapshot(sizing) && unit.now() < wait_end)
+      return wait({trade::snapshot_key(intent->symbol)}, wait_end);
   }
   const std::string_view id =
       trade::first_usable(entry["correlation_id"], entry["trace_id"], entry.id());
   return finish(plan_of(*intent, sizing, id), std::move(decision), entry, unit);
 }
 
+Sizing PlanStage::size(const Intent& intent, Decision& decision, Unit& unit) const {
+  const Value snapshot = unit.get(trade::snapshot_key(intent.symbol));
+  Sizing sizing = size_opening(intent, trade::read_position(trade::look(snapshot)), unit.now(),
+                               snapshot_age_max_);
+  if (!sizing.error.empty()) {
+    decision = {"ERROR", {sizing.error}};
+    return sizing;
+  }
+  sizing.error = refuse_account(intent, sizing, trade::look(snapshot), margin_factor_);
+  if (!sizing.error.empty()) decision = {"BLOCKED", {sizing.error}};
+  return sizing;
+}
+
 Verdict PlanStage::finish(trade::Plan plan, Decision decision, const Entry& entry,
                           Unit& unit) const {
   stamp(plan, entry, unit);
-  if (decision.executes() && unit.failure()) {
-    decision = as_duplicate(std::move(decision));
-  } else if (decision.executes()) {
-    const PolicyRecord record = trade::plan_policy_record(plan);
-    const Duration ttl = unit.policy("dedupe_ttl", {record.raw()}).duration();
-    unit.claim("quantum:apply:dedupe:" + plan.plan_id, entry.id(), ttl);
-    decision = check_action(std::move(decision), plan.action, !plan.new_sl_proposed.empty());
-  }
+  if (decision.executes()) decision = decide_rest(std::move(decision), plan, entry, unit);
   plan.decision = decision.decision;
   plan.reason_codes = joined(decision.reason_codes);
   if (decision.executes())
     plan.steps = trade::plan_steps(plan.action, plan.side, plan.new_sl_proposed);
-  unit.emit("plan", trade::plan_record(plan));
+  publish(plan, decision.executes(), unit);
   if (!decision.executes()) {
     unit.emit("result",
               trade::outcome_record(
                   plan, {.decision = decision.decision, .reason = decision.reason()}, unit.now()));
+    unit.log(SLUICE_LOG_INFO, "Result published (executed=False, error=)");
   }
-  unit.log(SLUICE_LOG_INFO, "Plan " + plan.plan_id + " published (decision=" + plan.decision + ")");
   return ack();
+}
+
+Decision PlanStage::decide_rest(Decision decision, const trade::Plan& plan, const Entry& entry,
+                                Unit& unit) const {
+  if (unit.failure()) return as_duplicate(std::move(decision));  // the key is the one condition
+  const std::string key = "quantum:apply:dedupe:" + plan.plan_id;
+  Decision checked = check_action(decision, plan.action, !plan.new_sl_proposed.empty());
+  if (!checked.executes())
+    return unit.get(key).present() ? as_duplicate(std::move(decision)) : checked;
+  const PolicyRecord record = trade::plan_policy_record(plan);
+  unit.claim(key, entry.id(), unit.policy("dedupe_ttl", {record.raw()}).duration());
+  return checked;
+}
+
+void PlanStage::publish(const trade::Plan& plan, bool executes, Unit& unit) const {
+  const std::string mark = "quantum:apply:stream_published:" + plan.plan_id;
+  if (!executes && unit.get(mark).present()) return;
+  unit.emit("plan", trade::plan_record(plan));
+  unit.put(mark, "1", published_ttl_);
+  unit.log(SLUICE_LOG_INFO, "Plan " + plan.plan_id + " published (decision=" + plan.decision +
+                                ", steps=" + (executes ? "1" : "0") + ")");
 }
 
 }  // namespace sluice::apply

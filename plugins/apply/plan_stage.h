@@ -10,11 +10,13 @@ namespace sluice::apply {
 // In:      intent: trade intents; proposal: harvest proposals (both optional to wire one alone).
 // Out:     plan: every plan, whatever its decision.
 //          result: the terminal record of each plan that is not to be executed, in the same unit.
-// Claims:  quantum:apply:dedupe:<P> in the same unit as the plan; taken: SKIP, duplicate_plan. An
-//          opening that cannot be sized ends as ERROR and does not use its plan id up.
+// Claims:  quantum:apply:dedupe:<P> in the same unit as a plan to be executed; taken: SKIP,
+//          duplicate_plan. A plan that ends here does not use its id up.
+// Marks:   quantum:apply:stream_published:<P>: a plan that ends here is not published a second time
+//          while the mark lives; its result is. A plan to be executed always is: the gate reads it.
 // Waits:   for a snapshot of the symbol when an opening finds none or a stale one.
 // Threads: [worker]; nothing changes after construction.
-// Source:  reference contract, sections 6.2 to 6.6.
+// Source:  reference contract, sections 6.2 to 6.6; margin is that of 7.2, guard 5.
 class PlanStage {
  public:
   static constexpr Info kInfo{.kind = "plan",
@@ -78,7 +80,21 @@ class PlanStage {
        .type = SLUICE_DURATION,
        .default_text = "6s",
        .min_text = "0s",
-       .max_text = "5m"}};
+       .max_text = "5m"},
+      {.name = "published_ttl",
+       .doc = "How long a plan that ends here is not published again. More keeps repeated plans "
+              "out of the stream for longer.",
+       .type = SLUICE_DURATION,
+       .default_text = "300s",
+       .min_text = "1s",
+       .max_text = "1d"},
+      {.name = "margin_factor",
+       .doc = "Free balance an opening needs, in shares of notional / leverage. Asked where the "
+              "snapshot has available_balance. More keeps a reserve for losses.",
+       .type = SLUICE_DECIMAL,
+       .default_text = "1.25",
+       .min_text = "0",
+       .max_text = "100"}};
 
   static constexpr const auto& kHooks = kApplyHooks;
 
@@ -86,19 +102,38 @@ class PlanStage {
       {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
       {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
       {.pattern = "quantum:position:snapshot:{symbol}",
-       .doc = "Price and filters of an opening.",
+       .doc = "Price and filters of an opening; leverage and balance where they are there.",
        .access = SLUICE_KEY_READS},
       {.pattern = "quantum:apply:dedupe:{plan_id}",
        .doc = "Entry id of the intent or proposal that was planned under this id.",
-       .access = SLUICE_KEY_WRITES}};
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
+      {.pattern = "quantum:apply:stream_published:{plan_id}",
+       .doc = "The plan is in the stream.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES}};
+
+  static constexpr sluice_time kTimes[] = {
+      {.source = "proposal_age_max", .role = SLUICE_TIME_AGE_MAX},
+      {.source = "snapshot_wait", .role = SLUICE_TIME_WAIT}};
 
   // Of reject; and of plans that end here.
-  static constexpr const char* kReasons[] = {
-      "invalid_intent",          "invalid_proposal",     "kill_switch_active",
-      "not_in_allowlist",        "kill_score_critical",  "kill_score_warning_risk_increase",
-      "duplicate_plan",          "action_hold",          "missing_new_sl",
-      "unknown_action_<ACTION>", "no_exchange_snapshot", "stale_exchange_state",
-      "missing_position_size",   "qty_below_min",        nullptr};
+  static constexpr const char* kReasons[] = {"invalid_intent",
+                                             "invalid_proposal",
+                                             "kill_switch_active",
+                                             "not_in_allowlist",
+                                             "stale_proposal",
+                                             "kill_score_critical",
+                                             "kill_score_warning_risk_increase",
+                                             "duplicate_plan",
+                                             "action_hold",
+                                             "missing_new_sl",
+                                             "unknown_action_<ACTION>",
+                                             "no_exchange_snapshot",
+                                             "stale_exchange_state",
+                                             "missing_position_size",
+                                             "qty_below_min",
+                                             "leverage_above_max",
+                                             "rejected_margin",
+                                             nullptr};
 
   // Throws SettingError when the warning level is above the critical one.
   static void check(const Settings& settings);
@@ -110,12 +145,21 @@ class PlanStage {
  private:
   Verdict plan_intent(const Entry& entry, Unit& unit) const;
   Verdict plan_proposal(const Entry& entry, Unit& unit) const;
-  // Claims the dedupe key where the decision so far asks for it, and emits.
+  // Sizes an opening; `decision` becomes why it cannot be done, where it cannot.
+  Sizing size(const Intent& intent, Decision& decision, Unit& unit) const;
+  // Asks the rest of the table, and emits.
   Verdict finish(trade::Plan plan, Decision decision, const Entry& entry, Unit& unit) const;
+  // Rows 7 to 10; claims the dedupe key of what is to be executed.
+  Decision decide_rest(Decision decision, const trade::Plan& plan, const Entry& entry,
+                       Unit& unit) const;
+  // Emits the plan unless it is in the stream already and has nothing new to say.
+  void publish(const trade::Plan& plan, bool executes, Unit& unit) const;
 
   const Rules rules_;
   const Duration snapshot_age_max_;
   const Duration snapshot_wait_;
+  const Duration published_ttl_;
+  const Decimal margin_factor_;
 };
 
 }  // namespace sluice::apply

@@ -119,8 +119,15 @@ std::string intent_plan_id(std::string_view symbol, std::string_view action, dou
 
 std::string client_order_id(std::string_view account, std::string_view plan_id, int leg,
                             std::string_view symbol, std::string_view side, std::string_view type) {
+  return client_order_id(account, plan_id, std::string_view(std::to_string(leg)), symbol, side,
+                         type);
+}
+
+std::string client_order_id(std::string_view account, std::string_view plan_id,
+                            std::string_view leg, std::string_view symbol, std::string_view side,
+                            std::string_view type) {
   std::string text = "v1|" + std::string(account) + "|" + std::string(plan_id);
-  text += "|leg=" + std::to_string(leg) + "|" + std::string(symbol) + "|" + std::string(side);
+  text += "|leg=" + std::string(leg) + "|" + std::string(symbol) + "|" + std::string(side);
   text += "|" + std::string(type);
   return "sl1-" + sha256_hex(text).substr(0, 26);
 }
@@ -142,6 +149,14 @@ std::string plan_steps(std::string_view action, std::string_view side, std::stri
                               .text("type", "stop_loss_order")
                               .number("price", new_sl);
   return "[" + step.str() + "]";
+}
+
+std::string_view step_of(std::string_view action) {
+  if (action == kOpenAction) return "OPEN";
+  if (action == kFullCloseAction) return "CLOSE_FULL";
+  if (action == "PARTIAL_75") return "CLOSE_PARTIAL_75";
+  if (action == "PARTIAL_50") return "CLOSE_PARTIAL_50";
+  return action == "UPDATE_SL" ? "UPDATE_SL" : "";
 }
 
 PolicyRecord plan_policy_record(const Plan& plan) {
@@ -172,7 +187,7 @@ Record outcome_record(const Plan& plan, const PlanOutcome& outcome, Time now) {
           {"steps_results", outcome.steps_results},
           {"error", outcome.error},
           {"timestamp", epoch_text(now)},
-          {"state", upper(outcome.decision)},
+          {"state", upper(outcome.state.empty() ? outcome.decision : outcome.state)},
           {"reason", outcome.reason},
           {"action", plan.action},
           {"decision_id", plan.decision_id},

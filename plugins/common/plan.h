@@ -61,12 +61,20 @@ std::string intent_plan_id(std::string_view symbol, std::string_view action, dou
 // "sl1-" and 26 hex digits: the same plan and leg always make the same order.
 std::string client_order_id(std::string_view account, std::string_view plan_id, int leg,
                             std::string_view symbol, std::string_view side, std::string_view type);
+// The same for a leg that has a name, such as "sl".
+std::string client_order_id(std::string_view account, std::string_view plan_id,
+                            std::string_view leg, std::string_view symbol, std::string_view side,
+                            std::string_view type);
 
 // FULL_CLOSE_PROPOSED, PARTIAL_75 or PARTIAL_50: an action that only makes a position smaller.
 bool is_reducing(std::string_view action);
 
 // The `steps` of an action, a JSON array; "[]" for actions without steps.
 std::string plan_steps(std::string_view action, std::string_view side, std::string_view new_sl);
+
+// Name of the step an action consists of: OPEN, CLOSE_FULL, CLOSE_PARTIAL_75, CLOSE_PARTIAL_50 or
+// UPDATE_SL; empty for actions without steps.
+std::string_view step_of(std::string_view action);
 
 // What a policy may read of a plan.
 inline constexpr const char* kPlanPolicyFields[] = {
@@ -79,11 +87,12 @@ PolicyRecord plan_policy_record(const Plan& plan);
 
 // An entry of quantum:stream:apply.result.
 struct PlanOutcome {
-  std::string decision;  // BLOCKED, SKIP, ERROR
+  std::string decision;  // BLOCKED, SKIP, ERROR; EXECUTE: the plan's own, though nothing was sent
   std::string error;     // error code, may be empty
   std::string reason;    // why, in one word and perhaps a second after ": "
   std::string steps_results = "[]";
   bool would_execute = false;
+  std::string state = {};  // in the account of a run; empty: the decision
 };
 Record outcome_record(const Plan& plan, const PlanOutcome& outcome, Time now);
 

@@ -58,10 +58,14 @@ TEST(DecisionTable, EarlierRowsWin) {
 
 Record proposal(std::string_view action, std::string_view kill_score = "0.539",
                 std::string_view new_sl = "100.2") {
-  return {{"symbol", "BTCUSDT"},      {"harvest_action", action},
-          {"kill_score", kill_score}, {"new_sl_proposed", new_sl},
-          {"R_net", "7.01"},          {"computed_at_utc", "2026-01-24T23:33:31.123456"},
-          {"last_update_epoch", "0"}, {"k_sigma_spike", "0.25"}};
+  return {{"symbol", "BTCUSDT"},
+          {"harvest_action", action},
+          {"kill_score", kill_score},
+          {"new_sl_proposed", new_sl},
+          {"R_net", "7.01"},
+          {"computed_at_utc", "2026-01-24T23:33:31.123456"},
+          {"last_update_epoch", "1700000000"},
+          {"k_sigma_spike", "0.25"}};
 }
 
 Record intent(std::string_view payload) {
@@ -98,11 +102,15 @@ TEST(PlanStage, AProposalBecomesThePlanOfTheContract) {
   EXPECT_TRUE(ran.emitted("result").empty());
   EXPECT_EQ(host.store().text("quantum:apply:dedupe:8f118a0942251e6d"), "9-0");
   EXPECT_EQ(host.store().ttl_us("quantum:apply:dedupe:8f118a0942251e6d"), 21'600'000'000);
+  EXPECT_EQ(host.store().text("quantum:apply:stream_published:8f118a0942251e6d"), "1");
+  EXPECT_EQ(host.store().ttl_us("quantum:apply:stream_published:8f118a0942251e6d"), 300'000'000);
 }
 
 TEST(PlanStage, TheSameProposalAgainIsADuplicatePlan) {
   FakeHost<PlanStage> host;
   host.deliver(proposal("PARTIAL_75", "0.65"), {.input = "proposal"});
+  host.store().erase("quantum:apply:stream_published:" +
+                     std::string(host.store().streams["plan"].at(0).find("plan_id").value()));
   const auto again = host.deliver(proposal("PARTIAL_75", "0.65"), {.input = "proposal"});
   const Record plan = again.emitted("plan").at(0);
   EXPECT_EQ(plan.find("decision"), "SKIP");
@@ -112,6 +120,57 @@ TEST(PlanStage, TheSameProposalAgainIsADuplicatePlan) {
   EXPECT_EQ(result.find("reason"), "duplicate_plan");
   EXPECT_EQ(result.find("executed"), "False");
   EXPECT_EQ(result.find("error"), "");
+}
+
+TEST(PlanStage, WhatIsInTheStreamIsNotPublishedAgainWithin300s) {
+  FakeHost<PlanStage> host;
+  const auto send = [&host] {
+    const auto ran = host.deliver(proposal("HOLD"), {.input = "proposal"});
+    EXPECT_EQ(ran.emitted("result").size(), 1u);
+    return ran.emitted("plan").size();
+  };
+  EXPECT_EQ(send(), 1u);
+  EXPECT_EQ(send(), 0u);
+  host.policy["proposal_age_max"] = {"1h"};
+  host.store().advance(std::chrono::seconds(300));
+  EXPECT_EQ(send(), 1u);
+}
+
+// The gate knows of a plan from the stream alone, so the mark may not keep it from there.
+TEST(PlanStage, APlanToBeExecutedIsPublishedAlthoughItWasThereAsBlocked) {
+  FakeHost<PlanStage> host;
+  host.store().put("quantum:kill", "1");
+  EXPECT_EQ(host.deliver(proposal("PARTIAL_50"), {.input = "proposal"}).emitted("plan").size(), 1u);
+  host.store().erase("quantum:kill");
+  const auto ran = host.deliver(proposal("PARTIAL_50"), {.input = "proposal"});
+  ASSERT_EQ(ran.emitted("plan").size(), 1u);
+  EXPECT_EQ(ran.emitted("plan")[0].find("decision"), "EXECUTE");
+  EXPECT_TRUE(ran.emitted("result").empty());
+}
+
+TEST(PlanStage, AnOpeningBeyondLeverageOrBalanceIsBlocked) {
+  // 0.002 BTC at 50000 with leverage 2 and a factor of 1.25 need 62.5 USDT.
+  const auto reason = [](const char* field, const char* value) {
+    FakeHost<PlanStage> host;
+    Record snapshot = trade::snapshot("0", host.store().now());
+    snapshot.add(field, value);
+    host.store().put(trade::kBtcSnapshot, snapshot);
+    const auto ran = host.deliver(intent(kBuy), {.input = "intent"});
+    const Record plan = ran.emitted("plan").at(0);
+    if (plan.find("decision") == "EXECUTE") return std::string("EXECUTE");
+    EXPECT_EQ(plan.find("decision"), "BLOCKED");
+    EXPECT_EQ(plan.find("qty"), "");
+    EXPECT_TRUE(ran.conditions.empty());
+    return std::string(ran.emitted("result").at(0).find("reason").value());
+  };
+  EXPECT_EQ(reason("available_balance", "62.5"), "EXECUTE");
+  EXPECT_EQ(reason("available_balance", "62.49999"), "rejected_margin");
+  EXPECT_EQ(reason("available_balance", "-1"), "rejected_margin");
+  EXPECT_EQ(reason("available_balance", "plenty"), "rejected_margin");
+  EXPECT_EQ(reason("available_balance", ""), "EXECUTE");
+  EXPECT_EQ(reason("leverage_max", "2"), "EXECUTE");
+  EXPECT_EQ(reason("leverage_max", "1"), "leverage_above_max");
+  EXPECT_EQ(reason("leverage_max", "?"), "leverage_above_max");
 }
 
 TEST(PlanStage, PlansThatAreNotExecutedEndHereWithOneResult) {
@@ -482,14 +541,231 @@ TEST(Gate, PlansThatAreNotToBeExecutedAreAcked) {
   EXPECT_TRUE(ran.effects.empty());
 }
 
-TEST(Gate, AStopUpdateIsNotOrdered) {
-  Door door(true);
-  door.plan = closing_plan(door.host.store().now(), "UPDATE_SL");
-  door.governor(door.good_governor());
-  door.p33(trade::p33_permit(door.plan, door.host.store().now(), "0.062", "SELL", "0.062"));
+// A moved stop, with both permits, for a position on BTCUSDT at 50000.
+class StopDoor : public Door {
+ public:
+  explicit StopDoor(const char* new_sl, const char* position = "0.062") : Door(true) {
+    const Time now = host.store().now();
+    plan = closing_plan(now, "UPDATE_SL");
+    plan.new_sl_proposed = new_sl;
+    plan.plan_hash = trade::plan_hash(plan);
+    host.store().put(trade::kBtcSnapshot, trade::snapshot(position, now));
+    const bool is_long = decimal(position).is_positive();
+    governor(good_governor());
+    p33(trade::p33_permit(plan, now, decimal(position).abs().text(), is_long ? "SELL" : "BUY",
+                          position));
+  }
+};
+
+TEST(Gate, AMovedStopIsAStopOrderForTheWholePosition) {
+  StopDoor door("49000.19");
   const auto ran = door.deliver();
-  EXPECT_EQ(error_of(ran), "not_implemented");
+  ASSERT_EQ(ran.emitted("order").size(), 1u);
+  const Record order = ran.emitted("order")[0];
+  EXPECT_EQ(order.find("type"), "STOP_MARKET");
+  EXPECT_EQ(order.find("leg"), "sl");
+  EXPECT_EQ(order.find("stop_price"), "49000.1");
+  EXPECT_EQ(order.find("side"), "SELL");
+  EXPECT_EQ(order.find("quantity"), "0.062");
+  EXPECT_EQ(order.find("reduceOnly"), "true");
+  EXPECT_EQ(order.find("client_order_id"),
+            "sl1-" + trade::sha256_hex("v1|paper|0123456789abcdef|leg=sl|BTCUSDT|SELL|STOP_MARKET")
+                         .substr(0, 26));
   EXPECT_FALSE(door.permits_left());
+  EXPECT_TRUE(ran.emitted("result").empty());
+}
+
+TEST(Gate, TheStopOfAShortPositionLiesAboveThePrice) {
+  StopDoor door("51000.0", "-0.062");
+  const Record order = door.deliver().emitted("order").at(0);
+  EXPECT_EQ(order.find("side"), "BUY");
+  EXPECT_EQ(order.find("stop_price"), "51000");
+}
+
+TEST(Gate, AStopThatCannotStandEndsAsAnError) {
+  const auto error = [](const char* new_sl, const char* position = "0.062") {
+    StopDoor door(new_sl, position);
+    const auto ran = door.deliver();
+    EXPECT_FALSE(door.permits_left());
+    EXPECT_EQ(ran.emitted("result").at(0).find("decision"), "ERROR");
+    return error_of(ran);
+  };
+  EXPECT_EQ(error("50000"), "stop_would_trigger");
+  EXPECT_EQ(error("50000.1"), "stop_would_trigger");
+  EXPECT_EQ(error("49999.99", "-0.062"), "stop_would_trigger");
+  EXPECT_EQ(error("50000.09", "-0.062"), "stop_would_trigger");  // 50000.0 on the tick
+  EXPECT_EQ(error("0.09"), "missing_new_sl");
+  EXPECT_EQ(error("-49000"), "missing_new_sl");
+  EXPECT_EQ(error("below"), "missing_new_sl");
+
+  StopDoor unseen("49000");
+  unseen.host.store().erase(trade::kBtcSnapshot);
+  EXPECT_EQ(error_of(unseen.deliver()), "no_exchange_snapshot");
+}
+
+// --- Disarm -------------------------------------------------------------------------------------
+
+TEST(Gate, NothingIsOrderedWhileDisarmed) {
+  for (const bool closing : {false, true}) {
+    Door door(closing);
+    door.governor(door.good_governor());
+    door.p33(door.good_p33());
+    door.host.store().put(trade::kDisarmKey, R"({"reason": "burst_limit_breach"})");
+    const auto ran = door.deliver();
+    EXPECT_EQ(error_of(ran), "disarmed");
+    EXPECT_EQ(ran.emitted("result").at(0).find("decision"), "BLOCKED");
+    EXPECT_EQ(ran.emitted("result").at(0).find("state"), "BLOCKED");
+  }
+}
+
+TEST(Gate, ADisarmKeyNobodyCanReadDisarms) {
+  Door door;
+  door.host.store().put(trade::kDisarmKey, Record{{"a", "b"}});
+  EXPECT_EQ(error_of(door.deliver()), "disarmed");
+  door.host.store().put(trade::kDisarmKey, "");
+  EXPECT_EQ(error_of(door.deliver()), "disarmed");
+}
+
+TEST(Gate, DisarmLetsClosesThroughWhenItIsSetSo) {
+  const auto run = [](std::string_view action) {
+    FakeHost<Gate> host({{"disarm_lets_closes", "true"}});
+    const Time now = host.store().now();
+    const Plan plan = action == trade::kOpenAction ? opening_plan(now) : closing_plan(now, action);
+    host.store().put(trade::kBtcSnapshot, trade::snapshot("0.062", now));
+    host.store().put(trade::kDisarmKey, "{}");
+    host.store().put(trade::governor_permit_key(plan.plan_id), trade::governor_permit(plan, now));
+    host.store().put(trade::p33_permit_key(plan.plan_id),
+                     plan.is_opening() ? trade::p33_permit(plan, now)
+                                       : trade::p33_permit(plan, now, "0.031", "SELL", "0.062"));
+    return host.deliver(trade::plan_record(plan));
+  };
+  for (const char* action : {"FULL_CLOSE_PROPOSED", "PARTIAL_75", "PARTIAL_50"})
+    EXPECT_EQ(run(action).emitted("order").size(), 1u) << action;
+  EXPECT_EQ(error_of(run("ENTRY_PROPOSED")), "disarmed");
+  EXPECT_EQ(error_of(run("UPDATE_SL")), "disarmed");
+}
+
+// The stop of an operator that comes between the gate's look and the order's emission.
+TEST(Gate, DisarmOrKillInTheLastMomentStopsTheOrder) {
+  for (const std::string_view key : {trade::kDisarmKey, trade::kKillKey, trade::kGlobalKillKey}) {
+    Door door;
+    door.governor(door.good_governor());
+    door.p33(door.good_p33());
+    door.host.before_commit = [&] { door.host.store().put(key, "1"); };
+    const auto ran = door.deliver();
+    EXPECT_EQ(ran.failures.size(), 1u) << key;
+    EXPECT_EQ(error_of(ran), key == trade::kDisarmKey ? "disarmed" : "kill_switch_active");
+  }
+}
+
+// --- Shares of limits, audit trail, dry run -----------------------------------------------------
+
+const char* const kHourly = "quantum:governor:rate:hour:BTCUSDT";
+
+// A share that was reserved at the permit's time.
+void reserve(FakeStore& store, int64_t amount) {
+  ASSERT_FALSE(store.apply(
+      {{SLUICE_RESERVE, kHourly, "", 0, amount, 9, SLUICE_WINDOW_SLIDING, 3'600'000'000}}, {}, {}));
+}
+
+TEST(Gate, APlanThatEndsTwiceGivesItsShareBackOnce) {
+  Door door;
+  reserve(door.host.store(), 1);
+  reserve(door.host.store(), 1);  // another plan's, at the same moment
+  door.governor(door.good_governor());
+  EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_p33");
+  EXPECT_EQ(door.host.store().counter(kHourly), 1);
+  EXPECT_EQ(error_of(door.deliver()), "permit_timeout_or_missing:missing_p33");
+  EXPECT_EQ(door.host.store().counter(kHourly), 1);
+}
+
+TEST(Gate, APermitWhoseShareWentBackCannotBeUsedAnyMore) {
+  Door door;
+  door.governor(door.good_governor());
+  EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_p33");
+  EXPECT_TRUE(door.host.store().has(door.governor_key()));
+  EXPECT_EQ(door.host.store().ttl_us(door.governor_key()), 58'800'000);  // its own end
+  door.p33(door.good_p33());
+  const auto ran = door.deliver();
+  EXPECT_EQ(error_of(ran), "governor_permit_denied");
+  EXPECT_EQ(ran.emitted("result").at(0).find("reason"), "governor_permit_denied: consumed");
+}
+
+std::string trail(const testing::Ran& ran) {
+  std::string text;
+  for (const Record& entry : ran.emitted("audit")) {
+    text += std::string(text.empty() ? "" : "; ") + std::string(*entry.find("permit")) + " " +
+            std::string(*entry.find("event"));
+    if (const auto reason = *entry.find("reason"); !reason.empty())
+      text += " " + std::string(reason);
+  }
+  return text;
+}
+
+TEST(Gate, EachPermitOfAPlanIsInTheAuditTrailOnce) {
+  Door both;
+  both.governor(both.good_governor());
+  both.p33(both.good_p33());
+  const auto ran = both.deliver();
+  EXPECT_EQ(trail(ran), "governor consumed; p33 consumed");
+  const Record entry = ran.emitted("audit").at(1);
+  EXPECT_EQ(entry.find("plan_id"), both.plan.plan_id);
+  EXPECT_EQ(entry.find("plan_hash"), both.plan.plan_hash);
+  EXPECT_EQ(entry.find("symbol"), "BTCUSDT");
+  EXPECT_EQ(entry.find("action"), "ENTRY_PROPOSED");
+  EXPECT_EQ(entry.find("valid_until_us"), "1700000060000000");
+  EXPECT_EQ(entry.find("at_us"), "1700000000000000");
+  EXPECT_EQ(entry.find("trace_id"), "T1");
+  EXPECT_EQ(entry.find("inputs"),
+            R"({"kill_switch": false, "disarmed": false, "governor_permit": true, )"
+            R"("p33_permit": true, "governor_block": false, "waited_us": 0, "plan_age_us": 0})");
+
+  Door late;
+  late.governor(late.good_governor());
+  EXPECT_EQ(trail(late.deliver_late()),
+            "governor refused permit_timeout_or_missing:missing_p33; "
+            "p33 missing permit_timeout_or_missing:missing_p33");
+
+  Door over;
+  over.governor(with(over.good_governor(), "1700000060000000", "1700000000000000"));
+  over.p33(over.good_p33());
+  EXPECT_EQ(trail(over.deliver()),
+            "governor expired permit_expired: governor; p33 refused permit_expired: governor");
+
+  Door stopped;
+  stopped.host.store().put("quantum:kill", "1");
+  EXPECT_EQ(trail(stopped.deliver()),
+            "governor missing kill_switch_active; p33 missing kill_switch_active");
+
+  Door waits;
+  EXPECT_TRUE(waits.deliver().emitted("audit").empty());
+}
+
+TEST(Gate, TheAuditTrailShowsThePositionOfAClose) {
+  StopDoor door("49000");
+  const Record entry = door.deliver().emitted("audit").at(0);
+  EXPECT_NE(entry.find("inputs")->find(R"("position_amt": 0.062, "snapshot_age_seconds": 0)"),
+            std::string_view::npos);
+}
+
+TEST(Gate, ADryRunOrdersNothingAndSaysWhatItWouldOrder) {
+  FakeHost<Gate> host({{"dry_run", "true"}});
+  const Time now = host.store().now();
+  const Plan plan = closing_plan(now, "PARTIAL_50");
+  host.store().put(trade::kBtcSnapshot, trade::snapshot("0.062", now));
+  host.store().put(trade::governor_permit_key(plan.plan_id), trade::governor_permit(plan, now));
+  host.store().put(trade::p33_permit_key(plan.plan_id),
+                   trade::p33_permit(plan, now, "0.031", "SELL", "0.062"));
+  const auto ran = host.deliver(trade::plan_record(plan));
+  EXPECT_EQ(error_of(ran), "");
+  const Record result = ran.emitted("result").at(0);
+  EXPECT_EQ(result.find("decision"), "EXECUTE");
+  EXPECT_EQ(result.find("executed"), "False");
+  EXPECT_EQ(result.find("would_execute"), "True");
+  EXPECT_EQ(result.find("state"), "DRY_RUN");
+  EXPECT_EQ(result.find("steps_results"),
+            R"([{"step": "CLOSE_PARTIAL_50", "status": "would_execute", )"
+            R"("details": "DRY_RUN: SELL 0.031 @ MARKET"}])");
 }
 
 TEST(Gate, APermitTakenAwayInBetweenIsNotUsed) {
