@@ -150,6 +150,10 @@ bool Gate::is_disarmed(const Case& c) const {
 
 // Both are there: whatever comes of it, they are used up, and only as they were read.
 Verdict Gate::judge(const Case& c) const {
+  if (c.position) {
+    c.unit.log(SLUICE_LOG_INFO, "Current position: " + c.position->amount.text() + " (" +
+                                    std::string(trade::side_of(c.position->amount)) + ")");
+  }
   c.unit.unchanged(c.governor_key);
   c.unit.unchanged(c.p33_key);
   c.unit.take(c.governor_key);

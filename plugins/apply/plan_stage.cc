@@ -105,13 +105,14 @@ Verdict PlanStage::finish(trade::Plan plan, Decision decision, const Entry& entr
   plan.reason_codes = joined(decision.reason_codes);
   if (decision.executes())
     plan.steps = trade::plan_steps(plan.action, plan.side, plan.new_sl_proposed);
-  publish(plan, decision.executes(), unit);
-  if (!decision.executes()) {
-    unit.emit("result",
-              trade::outcome_record(
-                  plan, {.decision = decision.decision, .reason = decision.reason()}, unit.now()));
-    unit.log(SLUICE_LOG_INFO, "Result published (executed=False, error=)");
-  }
+  const bool published = publish(plan, decision.executes(), unit);
+  if (decision.executes()) return ack();
+  Record result = trade::outcome_record(
+      plan, {.decision = decision.decision, .reason = decision.reason()}, unit.now());
+  result.add("intent_id", plan.intent_id);
+  result.add("plan_published", published ? "true" : "false");
+  unit.emit("result", result);
+  unit.log(SLUICE_LOG_INFO, "Result published (executed=False, error=)");
   return ack();
 }
 
@@ -127,13 +128,14 @@ Decision PlanStage::decide_rest(Decision decision, const trade::Plan& plan, cons
   return checked;
 }
 
-void PlanStage::publish(const trade::Plan& plan, bool executes, Unit& unit) const {
+bool PlanStage::publish(const trade::Plan& plan, bool executes, Unit& unit) const {
   const std::string mark = "quantum:apply:stream_published:" + plan.plan_id;
-  if (!executes && unit.get(mark).present()) return;
+  if (!executes && unit.get(mark).present()) return false;
   unit.emit("plan", trade::plan_record(plan));
   unit.put(mark, "1", published_ttl_);
   unit.log(SLUICE_LOG_INFO, "Plan " + plan.plan_id + " published (decision=" + plan.decision +
                                 ", steps=" + (executes ? "1" : "0") + ")");
+  return true;
 }
 
 }  // namespace sluice::apply

@@ -8,8 +8,10 @@
 namespace sluice::apply {
 
 // In:      intent: trade intents; proposal: harvest proposals (both optional to wire one alone).
-// Out:     plan: every plan, whatever its decision.
-//          result: the terminal record of each plan that is not to be executed, in the same unit.
+// Out:     plan: every plan, whatever its decision, unless it is marked (below).
+//          result: the terminal record of each plan that is not to be executed, in the same unit;
+//          intent_id is the entry it was made of, and plan_published says whether the plan is its
+//          own entry or one that was in the stream before.
 // Claims:  quantum:apply:dedupe:<P> in the same unit as a plan to be executed; taken: SKIP,
 //          duplicate_plan. A plan that ends here does not use its id up.
 // Marks:   quantum:apply:stream_published:<P>: a plan that ends here is not published a second time
@@ -40,8 +42,9 @@ class PlanStage {
       "notional",     "mark_price",  "leverage",  "source",     "trace_id",
       "decision_id",  "decision_us", "plan_hash", "created_us", nullptr};
   static constexpr const char* kResultFields[] = {
-      "plan_id",   "symbol", "decision", "executed",    "would_execute", "steps_results", "error",
-      "timestamp", "state",  "reason",   "decision_id", "trace_id",      nullptr};
+      "plan_id",       "symbol",   "decision",  "executed",       "would_execute",
+      "steps_results", "error",    "timestamp", "state",          "reason",
+      "decision_id",   "trace_id", "intent_id", "plan_published", nullptr};
   static constexpr sluice_port kOutputs[] = {
       {.name = "plan", .doc = "Plans.", .fields = kPlanFields},
       {.name = "result", .doc = "Plans that end here.", .fields = kResultFields}};
@@ -152,8 +155,8 @@ class PlanStage {
   // Rows 7 to 10; claims the dedupe key of what is to be executed.
   Decision decide_rest(Decision decision, const trade::Plan& plan, const Entry& entry,
                        Unit& unit) const;
-  // Emits the plan unless it is in the stream already and has nothing new to say.
-  void publish(const trade::Plan& plan, bool executes, Unit& unit) const;
+  // Emits the plan unless it is in the stream already and has nothing new to say: false.
+  bool publish(const trade::Plan& plan, bool executes, Unit& unit) const;
 
   const Rules rules_;
   const Duration snapshot_age_max_;

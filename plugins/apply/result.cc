@@ -14,8 +14,8 @@ std::string details_of(const OrderResult& result) {
   const bool stop = result.is_placed_stop();
   std::string text = "Order " + result.order_id + ": " + result.side + " ";
   text += stop ? result.quantity : result.executed.text();
-  text += " @ ";
-  text += stop ? "STOP " + result.stop_price : "MARKET";
+  text += stop ? " @ STOP" : " @ MARKET";
+  if (stop && !result.stop_price.empty()) text += " " + result.stop_price;
   if (result.reduce_only) text += " (reduceOnly)";
   return text;
 }

@@ -469,7 +469,7 @@ TEST(Contract6_8, ExecutedIsTrueForFillsAndNothingElse) {
 }
 
 TEST(Contract6_7_2, AStopThatWaitsOnTheExchangeIsDoneAndNotExecuted) {
-  Record stop = filled("NEW", "0");
+  Record stop = filled("PLACED", "0");
   stop.set("action", "UPDATE_SL");
   stop.set("type", "STOP_MARKET");
   stop.add("stop_price", "49000.1");
@@ -645,12 +645,43 @@ TEST(Contract14_4, OneExitFromTheHashToTheResult) {
   EXPECT_TRUE(source.poll().emitted("proposal").empty());
   const auto again = plan_stage.deliver(proposed, {.input = "proposal"});
   EXPECT_TRUE(again.emitted("plan").empty());
+  EXPECT_EQ(text_at(again.emitted("result").at(0), "plan_published"), "false");
   EXPECT_EQ(text_at(again.emitted("result").at(0), "decision"), "SKIP");
   EXPECT_EQ(text_at(again.emitted("result").at(0), "executed"), "False");
   EXPECT_EQ(text_at(again.emitted("result").at(0), "error"), "");
   EXPECT_LE(store.ttl_us("quantum:apply:dedupe:" + id), 21'600'000'000);
   EXPECT_GT(store.ttl_us("quantum:apply:dedupe:" + id), 0);
   EXPECT_LE(store.ttl_us("quantum:apply:stream_published:" + id), 300'000'000);
+}
+
+// --- 11.6 ---------------------------------------------------------------------------------------
+
+TEST(Contract11_6, LogMarkersOtherToolsLookFor) {
+  FakeHost<PlanStage> planning;
+  EXPECT_EQ(
+      planning.deliver(proposal("PARTIAL_75"), {.input = "proposal"}).log,
+      std::vector<std::string>{"Plan 8f118a0942251e6d published (decision=EXECUTE, steps=1)"});
+  EXPECT_EQ(planning.deliver(proposal("HOLD"), {.input = "proposal"}).log.back(),
+            "Result published (executed=False, error=)");
+  Exit exit;
+  exit.host.store().advance(std::chrono::milliseconds(7));
+  EXPECT_EQ(exit.deliver().log,
+            (std::vector<std::string>{
+                "Current position: 0.062 (LONG)",
+                "[PERMIT_WAIT] OK plan=0123456789abcdef symbol=BTCUSDT wait_ms=7 safe_qty=0.031"}));
+  exit.window_over();
+  EXPECT_EQ(exit.deliver().log,
+            (std::vector<std::string>{
+                "[PERMIT_WAIT] BLOCK plan=0123456789abcdef symbol=BTCUSDT wait_ms=1207 "
+                "error=permit_timeout_or_missing:missing_both",
+                "Result published (executed=False, "
+                "error=permit_timeout_or_missing:missing_both)"}));
+  exit.host.store().put("quantum:kill", "1");
+  EXPECT_EQ(exit.deliver().log.at(0), "[KILL_SWITCH] plan=0123456789abcdef is not executed");
+  FakeHost<ResultStage> results;
+  EXPECT_EQ(results.deliver(filled()).log,
+            (std::vector<std::string>{"Order 1001 executed plan=0123456789abcdef",
+                                      "Result published (executed=True, error=)"}));
 }
 
 // --- Defects of the reference -------------------------------------------------------------------

@@ -125,8 +125,10 @@ TEST(PlanStage, TheSameProposalAgainIsADuplicatePlan) {
 TEST(PlanStage, WhatIsInTheStreamIsNotPublishedAgainWithin300s) {
   FakeHost<PlanStage> host;
   const auto send = [&host] {
-    const auto ran = host.deliver(proposal("HOLD"), {.input = "proposal"});
-    EXPECT_EQ(ran.emitted("result").size(), 1u);
+    const auto ran = host.deliver(proposal("HOLD"), {.input = "proposal", .id = "9-0"});
+    const Record result = ran.emitted("result").at(0);
+    EXPECT_EQ(result.find("plan_published"), ran.emitted("plan").empty() ? "false" : "true");
+    EXPECT_EQ(result.find("intent_id"), "9-0");
     return ran.emitted("plan").size();
   };
   EXPECT_EQ(send(), 1u);
