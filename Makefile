@@ -33,7 +33,7 @@ configure: install-deps
 # `folder/all` is everything that folder builds: the program and its plugins, no tests.
 run: configure  ## build and run the trade pipeline on the bundled sample (PIPELINE=, INPUT=)
 	@cmake --build $(BUILD) -j $(JOBS) --target host/cli/all plugins/all
-	$(BUILD)/sluice run $(PIPELINE) --input $(INPUT)
+	SLUICE_DISARM_ON_BURST=false $(BUILD)/sluice run $(PIPELINE) --input $(INPUT)
 
 build: configure  ## install what is missing and build everything
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -451,6 +451,11 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
       planned.action = Planned::Action::kPark;
       planned.until = from_us(call.until_us);
       planned.shown = std::move(call.shown);
+      // What a failed condition met was shown as well: a change since then must not be missed.
+      for (const ConditionFailure& failure : item->failures) {
+        if (failure.kind != stream::ConditionKind::kReserve)
+          planned.shown.push_back({failure.key, failure.met_value});
+      }
       item->wait_keys = std::move(call.wait_keys);
       // What failed before the wait is not what the stage will meet after it.
       item->failures.clear();

@@ -830,11 +830,12 @@ class Lane {
   FakeHost<Gate> gate{store};
 };
 
-TEST(TradeLane, ADecisionBecomesOneOrderAndTheBurstLimitHolds) {
+TEST(TradeLane, ADecisionBecomesOneOrderAndABurstDisarms) {
   Lane lane;
   EXPECT_EQ(lane.send("C1").emitted("order").size(), 1u);
   EXPECT_EQ(lane.send("C2").emitted("order").size(), 1u);
-  EXPECT_EQ(error_of(lane.send("C3")), "governor_blocked:burst_limit_exceeded");
+  EXPECT_EQ(error_of(lane.send("C3")), "disarmed");
+  EXPECT_NE(lane.store.find("quantum:apply:disarmed"), nullptr);
 }
 
 TEST(TradeLane, WhatP33DeniesGivesItsShareOfTheLimitsBack) {

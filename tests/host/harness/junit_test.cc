@@ -31,15 +31,15 @@ TEST(Junit, SuitesCasesAndFailuresAreWhereBuildServersLook) {
   Outcome failed = outcome("b", {{{"a.test.yaml", 9, 5}, "x: expected 1, got 2"}});
   failed.seen = {"out: { a: 1 }"};
   const auto tree = read(junit_text({{"a.test.yaml", "trade", {outcome("a"), failed}}}));
-  EXPECT_EQ(tree.get<int>("testsuites.<xmlattr>.tests"), 2);
-  EXPECT_EQ(tree.get<int>("testsuites.<xmlattr>.failures"), 1);
+  EXPECT_EQ(tree.get<std::string>("testsuites.<xmlattr>.tests"), "2");
+  EXPECT_EQ(tree.get<std::string>("testsuites.<xmlattr>.failures"), "1");
   const auto& suite = tree.get_child("testsuites.testsuite");
   EXPECT_EQ(suite.get<std::string>("<xmlattr>.name"), "a.test.yaml");
-  EXPECT_EQ(suite.get<double>("<xmlattr>.time"), 3.0);
+  EXPECT_EQ(suite.get<std::string>("<xmlattr>.time"), "3.000000");
   const auto& last = suite.back().second;
   EXPECT_EQ(last.get<std::string>("<xmlattr>.classname"), "trade");
   EXPECT_EQ(last.get<std::string>("<xmlattr>.file"), "a.test.yaml");
-  EXPECT_EQ(last.get<int>("<xmlattr>.line"), 7);
+  EXPECT_EQ(last.get<std::string>("<xmlattr>.line"), "7");
   EXPECT_EQ(last.get<std::string>("failure.<xmlattr>.message"), "x: expected 1, got 2");
   EXPECT_EQ(last.get<std::string>("failure"),
             "a.test.yaml:9:5: x: expected 1, got 2\nsince the last expect:\nout: { a: 1 }\n");
