@@ -119,4 +119,16 @@ std::optional<Refusal> check_market_order(const Filters& filters, const Decimal&
   return std::nullopt;
 }
 
+std::optional<Refusal> check_stop_price(const Filters& filters, const Decimal& stop_price,
+                                        const Decimal& mark_price, bool is_buy) {
+  if (!stop_price.is_positive())
+    return Refusal{-4006, "stop_price", "Stop price less than or equal to zero."};
+  if (!stop_price.is_multiple_of(filters.price_tick))
+    return Refusal{-4014, "stop_price",
+                   "Price not increased by tick size " + filters.price_tick.text() + "."};
+  const bool is_reached = is_buy ? mark_price >= stop_price : mark_price <= stop_price;
+  if (is_reached) return Refusal{-2021, "would_trigger", "Order would immediately trigger."};
+  return std::nullopt;
+}
+
 }  // namespace sluice::paper

@@ -18,11 +18,12 @@ struct Filters {
   Decimal qty_min;
   Decimal qty_max;  // of one market order
   Decimal notional_min;
+
+  friend bool operator==(const Filters&, const Filters&) = default;
 };
 
 // Why the exchange does not take an order: its number, a word to count by, and a sentence.
-// Source: error codes of Binance USD-M futures (-1121, -2010, -2022, -4003 to -4005, -4015, -4023,
-// -4116, -4164).
+// Source: error codes of Binance USD-M futures.
 struct Refusal {
   int code = 0;
   std::string word;
@@ -47,5 +48,9 @@ Filters filters_for(const FilterTable& given, std::string_view symbol,
 // notional. Quantities are never changed to fit.
 std::optional<Refusal> check_market_order(const Filters& filters, const Decimal& quantity,
                                           const Decimal& mark_price, bool reduce_only);
+
+// Trigger price of a stop: above 0, on the tick, and not reached yet.
+std::optional<Refusal> check_stop_price(const Filters& filters, const Decimal& stop_price,
+                                        const Decimal& mark_price, bool is_buy);
 
 }  // namespace sluice::paper

@@ -20,6 +20,8 @@ struct PriceSettings {
   std::string klines;  // folder; empty: seeded random walk
   uint64_t seed = 1;   // of the random walk
   FilterTable filters;
+
+  friend bool operator==(const PriceSettings&, const PriceSettings&) = default;
 };
 
 // Recorded or invented prices, cut to the symbol's tick.
