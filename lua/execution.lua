@@ -12,7 +12,7 @@
 --   symbol_max     orders of this symbol in one window, 0 to 100000
 --   symbol_window  duration, 1 s to 1 d, counted from the first order in it
 --   An order that finds a window full waits for as long as its permits hold, then ends EXPIRED with
---   reason rate_limited.
+--   reason rate_limited. An order that was not executed gives its place back. Stops count as well.
 --
 -- Numbers: the reference system's settings (600 s; 5 in 60 s; 1 in 30 s for each symbol).
 -- Durations are written with ms, s, min, h, d. A hook that fails means the order is not sent.

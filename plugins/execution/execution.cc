@@ -1,36 +1,39 @@
 #include "execution/execution.h"
 
+#include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "common/control.h"
-#include "common/json.h"
 #include "common/text.h"
+#include "execution/exchange_errors.h"
+#include "execution/result.h"
 
 namespace sluice::execution {
 namespace {
 
-using trade::JsonObject;
-
 constexpr std::string_view kGlobalRate = "quantum:exec:rate:global";
+constexpr std::string_view kMarginFails = "quantum:exec:margin_fails";
+constexpr std::string_view kCooldownGlobal = "quantum:safety:cooldown_global";
+constexpr std::string_view kSafeMode = "quantum:safety:safe_mode";
 constexpr Duration kProcessedTtl = std::chrono::hours(24);
+constexpr Duration kLockTtl = std::chrono::seconds(30);
+constexpr Duration kCooldownTtl = std::chrono::seconds(300);
+constexpr Duration kSafeModeTtl = std::chrono::seconds(900);
+constexpr int64_t kMarginFailsMax = 5;
+constexpr Duration kLineEvery = std::chrono::seconds(30);
+constexpr Duration kFillPoll = std::chrono::milliseconds(500);
+constexpr Duration kBackOffMax = std::chrono::seconds(60);
+constexpr int kQueriesMin = 3;
+
+std::string lock_key(const Entry& entry, const OrderEntry& order) {
+  const std::string_view action = entry["action"];
+  return "quantum:exec:lock:" + order.symbol + ":" +
+         (action.empty() ? order.side : std::string(action));
+}
 
 std::string symbol_rate(std::string_view symbol) {
   return "quantum:exec:rate:symbol:" + std::string(symbol);
-}
-
-// How an order ended. Texts as they stand in the record.
-struct Terminal {
-  std::string status, reason, detail;
-  std::string order_id;
-  Decimal executed, price, fee;
-  std::string sent_us;  // empty when nothing was sent
-};
-
-Terminal not_sent(std::string status, std::string reason) {
-  Terminal terminal;
-  terminal.status = std::move(status);
-  terminal.reason = std::move(reason);
-  return terminal;
 }
 
 Record outcome_record(const Terminal& terminal) {
@@ -53,92 +56,57 @@ Terminal read_outcome(const Outcome& outcome) {
           decimal_or_zero(outcome["fee"]),          std::string(outcome["sent_us"])};
 }
 
-// How much worse than the mark price the fill was, in per cent; 0 when either is missing.
-Decimal slippage_percent(const OrderEntry& order, const Decimal& price) {
-  if (!order.mark_price || !order.mark_price->is_positive() || !price.is_positive()) return {};
-  const auto worse =
-      order.side == "BUY" ? price.minus(*order.mark_price) : order.mark_price->minus(price);
-  const auto hundredfold = worse ? worse->times(Decimal(100)) : std::nullopt;
-  return hundredfold ? hundredfold->divided_by(*order.mark_price, 6).value_or(Decimal())
-                     : Decimal();
+Told told_of(const Entry& entry, const OrderEntry& order, std::string_view policy) {
+  Told told;
+  told.plan_id = order.plan_id;
+  told.plan_hash = order.plan_hash;
+  told.leg = order.leg;
+  told.type = order.is_stop() ? "STOP_MARKET" : "MARKET";
+  told.client_order_id = order.client_order_id;
+  told.symbol = order.symbol;
+  told.side = order.side;
+  told.quantity = order.quantity.text();
+  told.action = entry["action"];
+  told.leverage = entry["leverage"];
+  told.trace_id = entry["trace_id"];
+  told.decision_id = entry["decision_id"];
+  told.decision_us = entry["decision_us"];
+  told.policy = policy;
+  told.reduce_only = order.reduce_only;
+  told.mark_price = order.mark_price;
+  return told;
 }
 
-// The payload of contract 7.5. Numbers are exact decimals.
-std::string payload_text(const Entry& entry, const OrderEntry& order, const Terminal& terminal,
-                         Time now) {
-  const bool traded = terminal.executed.is_positive();
-  const Decimal entry_price = traded ? terminal.price : order.mark_price.value_or(Decimal());
-  const Decimal size = terminal.price.times(terminal.executed).value_or(Decimal());
-  const Decimal slippage = traded ? slippage_percent(order, terminal.price) : Decimal();
-  JsonObject payload;
-  payload.text("symbol", order.symbol)
-      .text("action", entry["action"])
-      .number("entry_price", trade::decimal_text(entry_price))
-      .number("position_size_usd", trade::decimal_text(size))
-      .number("leverage", trade::decimal_text(decimal_or_zero(entry["leverage"])))
-      .text("timestamp", trade::iso_z(now))
-      .text("order_id",
-            terminal.order_id.empty() ? trade::upper(terminal.status) : terminal.order_id)
-      .text("status", trade::lower(terminal.status))
-      .number("slippage_pct", trade::decimal_text(slippage))
-      .number("fee_usd", trade::decimal_text(terminal.fee));
-  return payload.str();
-}
-
-Record result_record(const Entry& entry, const OrderEntry& order, const Terminal& terminal,
-                     std::string_view policy, Time now) {
-  return {{"event_type", "execution.result"},
-          {"payload", payload_text(entry, order, terminal, now)},
-          {"timestamp", trade::iso_z(now)},
-          {"source", "execution-service"},
-          {"plan_id", order.plan_id},
-          {"plan_hash", order.plan_hash},
-          {"client_order_id", order.client_order_id},
-          {"order_id", terminal.order_id},
-          {"symbol", order.symbol},
-          {"side", order.side},
-          {"action", entry["action"]},
-          {"status", terminal.status},
-          {"reason", terminal.reason},
-          {"detail", terminal.detail},
-          {"executed_qty", terminal.executed.text()},
-          {"avg_price", terminal.price.text()},
-          {"fee", terminal.fee.text()},
-          {"trace_id", entry["trace_id"]},
-          {"decision_id", entry["decision_id"]},
-          {"decision_us", entry["decision_us"]},
-          {"sent_us", terminal.sent_us},
-          {"result_us", trade::micros_text(now)},
-          {"reduceOnly", order.reduce_only ? "true" : "false"},
-          {"policy", policy}};
+// Whether the order used what was reserved for it: it traded, or may still do so.
+bool is_used(const Terminal& terminal) {
+  return terminal.executed.is_positive() || terminal.status == "PLACED";
 }
 
 // Emits the one terminal record and, when nothing was executed, gives the governor's share back.
 void finish(const Entry& entry, const OrderEntry& order, const Terminal& terminal,
             std::string_view policy, Unit& unit) {
-  const Record result = result_record(entry, order, terminal, policy, unit.now());
+  const Record result = result_record(told_of(entry, order, policy), terminal, unit.now());
   unit.emit("result", result);
-  Record envelope;
-  for (const char* name : {"event_type", "payload", "timestamp", "source"})
-    envelope.add(name, result.find(name).value_or(""));
-  unit.emit("legacy", envelope);
-  if (!terminal.executed.is_positive()) {
+  unit.emit("legacy", envelope_of(result));
+  if (!is_used(terminal)) {
     for (const trade::Reservation& share : order.reservations)
       unit.release(share.counter, share.amount, Time(Duration(share.at_us)));
   }
+  const std::string state =
+      terminal.reason == "margin_insufficient" ? "REJECTED_MARGIN" : terminal.status;
   const std::string what =
       terminal.reason.empty() ? "OrderID=" + terminal.order_id : "Reason: " + terminal.reason;
-  unit.log(SLUICE_LOG_INFO, "TERMINAL STATE: " + terminal.status + " | " + order.symbol + " " +
+  unit.log(SLUICE_LOG_INFO, "TERMINAL STATE: " + state + " | " + order.symbol + " " +
                                 std::string(entry["action"]) + " | " + what +
                                 " | trace_id=" + std::string(entry["trace_id"]));
 }
 
-std::optional<OrderEntry> order_of(const Entry& entry, std::string& why) {
-  return read_order([&entry](std::string_view name) { return entry.find(name); }, why);
-}
-
 Duration age_of(const OrderEntry& order, Time now) {
   return Duration(trade::micros(now) - order.intent_us);
+}
+
+std::string seconds(Duration duration) {
+  return std::to_string(duration / std::chrono::seconds(1)) + "s";
 }
 
 Duration intent_age_max(const OrderEntry& order, const Entry& entry, Unit& unit) {
@@ -153,15 +121,45 @@ Duration intent_age_max(const OrderEntry& order, const Entry& entry, Unit& unit)
   return unit.policy("intent_age_max", {intent.raw()}).duration();
 }
 
+// The reference takes leverages from 5 to 80 and cuts what lies outside.
+Decimal used_leverage(const Decimal& leverage) {
+  return std::clamp(leverage, Decimal(5), Decimal(80));
+}
+
+// Whether an opening stays within the limit; false when that cannot be known.
+bool fits_notional(const OrderEntry& order, const Decimal& notional_max) {
+  if (order.reduce_only) return true;
+  const auto notional = order.mark_price ? order.quantity.times(*order.mark_price) : std::nullopt;
+  const auto exposed = notional ? notional->times(used_leverage(order.leverage)) : std::nullopt;
+  return exposed && *exposed <= notional_max;
+}
+
 // What `act` needs to decide again right before the send, and `settle` to report.
 Record request_of(const OrderEntry& order, Duration age_max, std::string_view policy) {
   return {{"symbol", order.symbol},
           {"side", order.side},
           {"quantity", order.quantity.text()},
+          {"stop_price", order.stop_price.text()},
           {"reduce_only", order.reduce_only ? "true" : "false"},
+          {"mark_price", order.mark_price ? order.mark_price->text() : ""},
+          {"leverage", order.leverage.text()},
           {"valid_until_us", std::to_string(order.valid_until_us)},
           {"stale_at_us", std::to_string(order.intent_us + age_max.count())},
           {"policy", policy}};
+}
+
+// What `execution.fills` will say of a stop, long after this entry is gone.
+Record trace_of(const Entry& entry, const OrderEntry& order, std::string_view policy) {
+  const Told told = told_of(entry, order, policy);
+  return {{"plan_id", told.plan_id},
+          {"plan_hash", told.plan_hash},
+          {"leg", told.leg},
+          {"action", told.action},
+          {"leverage", told.leverage},
+          {"trace_id", told.trace_id},
+          {"decision_id", told.decision_id},
+          {"decision_us", told.decision_us},
+          {"policy", told.policy}};
 }
 
 void reserve_rates(const OrderEntry& order, Unit& unit) {
@@ -172,26 +170,19 @@ void reserve_rates(const OrderEntry& order, Unit& unit) {
 }
 
 paper::NewOrder new_order(const Request& request) {
-  return {std::string(request.idempotency_key()), std::string(request["symbol"]),
-          request["side"] == "BUY", request["reduce_only"] == "true",
-          decimal_or_zero(request["quantity"])};
+  return {std::string(request.idempotency_key()),
+          std::string(request["symbol"]),
+          request["side"] == "BUY",
+          request["reduce_only"] == "true",
+          decimal_or_zero(request["quantity"]),
+          decimal_or_zero(request["stop_price"])};
 }
 
 // Whether an order the exchange knows is the one that was asked for.
 bool is_same(const paper::Order& known, const paper::NewOrder& asked) {
   return known.symbol == asked.symbol && known.is_buy == asked.is_buy &&
-         known.reduce_only == asked.reduce_only && known.quantity == asked.quantity;
-}
-
-// Answers with what became of an accepted order as soon as that shows.
-Act report(const paper::Order& known, const paper::NewOrder& asked, Time now) {
-  if (!is_same(known, asked))
-    return done(outcome_record(not_sent("FAILED", "client_order_id_conflict")));
-  const int64_t hidden_us = known.visible_us - trade::micros(now);
-  if (hidden_us > 0) return later(Duration(hidden_us));
-  return done(
-      outcome_record({known.status, known.reason, "", std::to_string(known.order_id),
-                      known.executed, known.price, known.fee, std::to_string(known.accepted_us)}));
+         known.reduce_only == asked.reduce_only && known.quantity == asked.quantity &&
+         known.stop_price == asked.stop_price;
 }
 
 // The last look before the send: what held in `process` may have changed while the order waited.
@@ -205,107 +196,362 @@ std::optional<Terminal> refused_now(const Request& request, const World& world) 
   return std::nullopt;
 }
 
-paper::ExchangeSettings exchange_settings(const Settings& settings) {
-  paper::ExchangeSettings exchange;
-  exchange.account = paper::account_setting(settings);
-  exchange.prices = paper::price_settings(settings);
-  exchange.balance = settings.decimal("balance");
-  exchange.fee_rate = settings.decimal("fee_rate");
-  exchange.slippage_bps = settings.decimal("slippage");
-  exchange.latency_us = settings.duration("latency").count();
-  exchange.reject_rate = settings.number("reject_rate");
-  exchange.timeout_rate = settings.number("timeout_rate");
-  exchange.partial_fill_rate = settings.number("partial_fill_rate");
-  exchange.sync = settings.boolean("sync");
-  return exchange;
+// Keys that say that orders went out without margin, for operators and the safety kernel.
+void note_margin_failure(const OrderEntry& order, Unit& unit) {
+  const int64_t fails = trade::read_integer(unit.get(kMarginFails).text()).value_or(0) + 1;
+  unit.put(kMarginFails, std::to_string(fails), kCooldownTtl);
+  unit.put(kCooldownGlobal, "1", kCooldownTtl);
+  unit.put("quantum:safety:cooldown_symbol:" + order.symbol, "1", kCooldownTtl);
+  if (fails >= kMarginFailsMax) unit.put(kSafeMode, "1", kSafeModeTtl);
+}
+
+// A window without room, as operators search for it: which, how full, until when.
+std::string rate_text(const OrderEntry& order, const Failure& failure, Time now) {
+  return order.symbol + " " + std::string(failure.key) +
+         " count=" + std::to_string(failure.met_count) +
+         " resets_in=" + seconds(failure.met_until - now);
 }
 
 }  // namespace
 
-void Execution::check(const Settings& settings) { exchange_settings(settings); }
+void Execution::check(const Settings& settings) { paper::exchange_settings(settings); }
 
 Execution::Execution(const Settings& settings)
-    : query_wait_(settings.duration("query_wait")),
-      exchange_(paper::Exchange::shared(exchange_settings(settings))) {}
+    : account_(paper::account_setting(settings)),
+      query_wait_(settings.duration("query_wait")),
+      recv_window_(settings.duration("recv_window")),
+      fill_wait_(settings.duration("fill_wait")),
+      notional_max_(settings.decimal("notional_max")),
+      diag_(settings.boolean("diag")),
+      exchange_(paper::Exchange::shared(paper::exchange_settings(settings))) {}
+
+// --- Before the send ---
 
 Verdict Execution::process(const Entry& entry, Unit& unit) {
   std::string why;
-  const auto order = order_of(entry, why);
+  const auto order =
+      read_order([&entry](std::string_view name) { return entry.find(name); }, account_, why);
   if (!order) return reject("invalid_order", why);
+  tell_heartbeat(unit);
+  const std::string processed = "quantum:exec:processed:" + order->client_order_id;
   const auto failure = unit.failure();
-  if (failure && failure->condition == Failure::Condition::kClaim) return ack();
+  if (failure && failure->key == processed) {
+    unit.log(SLUICE_LOG_INFO, "IDEMPOTENCY_SKIP: " + order->symbol + " " + order->client_order_id);
+    return ack();
+  }
 
   // The claim stands in every unit that ends or sends the order, so there is one record for it.
-  unit.claim("quantum:exec:processed:" + order->client_order_id, entry.id(), kProcessedTtl);
+  unit.claim(processed, entry.id(), kProcessedTtl);
   const auto end = [&](std::string status, std::string reason) {
+    count(status);
     finish(entry, *order, not_sent(std::move(status), std::move(reason)), unit.policy_version(),
            unit);
     return ack();
   };
   const Time now = unit.now();
   const Time valid_until = Time(Duration(order->valid_until_us));
-  if (trade::kill_switch_set(unit)) return end("REJECTED", "kill_switch_active");
+  if (trade::kill_switch_set(unit)) {
+    unit.log(SLUICE_LOG_WARNING, "[KILL_SWITCH] order not sent: " + order->client_order_id);
+    return end("REJECTED", "kill_switch_active");
+  }
   if (now >= valid_until) return end("EXPIRED", "permit_expired_before_send");
   const Duration age_max = intent_age_max(*order, entry, unit);
+  tell_config(age_max, unit);
   if (age_of(*order, now) > age_max) {
-    const auto seconds = [](Duration d) { return std::to_string(d / std::chrono::seconds(1)); };
-    unit.log(SLUICE_LOG_WARNING, "STALE_INTENT_DROP: " + order->symbol +
-                                     " age=" + seconds(age_of(*order, now)) + "s (>" +
-                                     seconds(age_max) + "s)");
+    tell_stale(*order, age_of(*order, now), age_max, unit);
     return end("EXPIRED", "stale_intent");
   }
-  if (failure) {  // a rate window is full
-    // To the moment there is room, so that a restart in between changes nothing.
-    if (failure->met_until <= now || failure->met_until >= valid_until)
-      return end("EXPIRED", "rate_limited");
-    return wait({}, failure->met_until);
+  if (!fits_notional(*order, notional_max_)) return end("REJECTED", "notional_exceeded");
+
+  const std::string lock = lock_key(entry, *order);
+  if (failure && failure->key == lock) {
+    unit.log(diag_ ? SLUICE_LOG_INFO : SLUICE_LOG_DEBUG, "LOCK_WAIT: " + order->symbol);
+    // Read here as well: one that is gone by now is tried for again at once, and one that goes
+    // before this order is parked wakes it all the same.
+    const Value held = unit.get(lock);
+    if (!held) return wait({lock}, now);
+    // Its text says until when it holds at most; it goes earlier when its order ends.
+    const std::string_view text = held.text();
+    const auto until = trade::read_integer(text.substr(text.find(' ') + 1));
+    const Time free = until ? Time(Duration(*until)) : valid_until;
+    return wait({lock}, std::min(std::max(free, now), valid_until));
   }
+  if (failure) {  // a rate window is full
+    const bool is_global = failure->key == kGlobalRate;
+    // To the moment there is room, so that a restart in between changes nothing.
+    if (failure->met_until > now && failure->met_until < valid_until) {
+      unit.log(diag_ ? SLUICE_LOG_INFO : SLUICE_LOG_DEBUG,
+               "RATE_LIMIT_WAIT: " + rate_text(*order, *failure, now));
+      return wait({}, failure->met_until);
+    }
+    unit.log(SLUICE_LOG_WARNING,
+             std::string(is_global ? "GLOBAL_RATE_LIMIT: " : "RATE_LIMIT_SKIP: ") +
+                 rate_text(*order, *failure, now));
+    if (is_global) unit.put(kCooldownGlobal, "1", kCooldownTtl);
+    return end("EXPIRED", "rate_limited");
+  }
+  unit.claim(lock, order->client_order_id + " " + trade::micros_text(now + kLockTtl), kLockTtl);
   reserve_rates(*order, unit);
+  if (order->is_stop())
+    unit.put("quantum:exec:stop:" + order->client_order_id,
+             trace_of(entry, *order, unit.policy_version()), std::chrono::hours(24 * 90));
   return sluice::act(order->client_order_id, request_of(*order, age_max, unit.policy_version()));
+}
+
+// --- At the exchange ---
+
+// Notes what this process knows of the order. What it knows nothing of may have been sent by a
+// process that died a moment ago.
+Execution::Attempt& Execution::attempt(const Request& request, Time now) {
+  const auto [found, is_new] = attempts_.try_emplace(std::string(request.idempotency_key()));
+  if (is_new && request.recovered()) found->second.uncertain_since = now;
+  return found->second;
+}
+
+// Counts a query that did not find the order: whether the exchange may still get it.
+bool Execution::may_be_under_way(const Request& request, Time now) {
+  const std::scoped_lock lock(mutex_);
+  Attempt& known = attempt(request, now);
+  if (known.uncertain_since == Time{}) return false;
+  ++known.queries;
+  const bool is_late = now < known.uncertain_since + recv_window_ + std::chrono::seconds(1);
+  return is_late || known.queries < kQueriesMin;
+}
+
+Act Execution::end_act(const Request& request, Record outcome) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = attempts_.find(request.idempotency_key());
+  if (found != attempts_.end()) attempts_.erase(found);
+  return done(std::move(outcome));
 }
 
 Act Execution::act(const Request& request, World& world) {
   if (!source_told_.exchange(true))
     world.log(SLUICE_LOG_INFO, "paper exchange prices: " + exchange_->price_source());
-  if (!request.recovered()) return not_found(request, world);
-  const auto known = exchange_->find(request.idempotency_key());
-  return known ? report(*known, new_order(request), world.now()) : not_found(request, world);
+  const Time now = world.now();
+  exchange_->advance(trade::micros(now));
+  if (!request.recovered()) return send(request, world);
+  if (const auto known = exchange_->find(request.idempotency_key()))
+    return report(request, world, *known);
+  if (trade::micros(request.requested_at()) < exchange_->remembered_from())
+    throw std::runtime_error("order " + std::string(request.idempotency_key()) +
+                             " is older than what the exchange remembers: nobody knows whether it "
+                             "was executed");
+  if (!may_be_under_way(request, now)) return send(request, world);
+  diag(request, world, "not at the exchange yet");
+  return later(query_wait_);
 }
 
 // The exchange does not have the order, for certain: send it, if it may still be sent.
-Act Execution::not_found(const Request& request, const World& world) {
-  if (const auto refused = refused_now(request, world)) return done(outcome_record(*refused));
+Act Execution::send(const Request& request, const World& world) {
+  if (const auto refused = refused_now(request, world))
+    return end_act(request, outcome_record(*refused));
+  if (!has_margin(request))
+    return end_act(request, outcome_record(not_sent("REJECTED", "margin_insufficient")));
   const paper::NewOrder order = new_order(request);
   const Time now = world.now();
+  {
+    // Whatever happens from here on, even an exception, the exchange may have it.
+    const std::scoped_lock lock(mutex_);
+    Attempt& known = attempt(request, now);
+    known.uncertain_since = now;
+    known.queries = 0;
+  }
   const paper::Placed placed = exchange_->place(order, trade::micros(now), request.recovered());
   switch (placed.kind) {
     case paper::Placed::Kind::kUnknown:
+      diag(request, world, "outcome unknown");
       return later(query_wait_);
     case paper::Placed::Kind::kAccepted:
-      return report(placed.order, order, now);
+      return report(request, world, placed.order);
     case paper::Placed::Kind::kRefused:
       break;
   }
-  // A known id means that an earlier try of this order is there: it is adopted, never sent anew.
-  if (const auto known = exchange_->find(order.client_order_id)) return report(*known, order, now);
-  Terminal terminal = not_sent("REJECTED", placed.refusal.word);
-  terminal.detail = std::to_string(placed.refusal.code) + " " + placed.refusal.text;
-  terminal.sent_us = trade::micros_text(now);
-  return done(outcome_record(terminal));
+  return refused(request, world, placed);
 }
+
+Act Execution::refused(const Request& request, const World& world, const paper::Placed& placed) {
+  const paper::Refusal& refusal = placed.refusal;
+  diag(request, world, "refused with " + std::to_string(refusal.code));
+  Terminal terminal = not_sent("REJECTED", std::string(reason_word(refusal.code, refusal.word)));
+  terminal.detail = std::to_string(refusal.code) + " " + refusal.text;
+  terminal.sent_us = trade::micros_text(world.now());
+  const Reaction reaction = reaction_to(refusal.code);
+  if (reaction == Reaction::kReject) return end_act(request, outcome_record(terminal));
+  if (reaction == Reaction::kQuery) {
+    // A known id means that an earlier try of this order is there: it is adopted, never sent anew.
+    const auto known = exchange_->find(request.idempotency_key());
+    return known ? report(request, world, *known) : later(query_wait_);
+  }
+  Duration wait = query_wait_;
+  {
+    const std::scoped_lock lock(mutex_);
+    Attempt& known = attempt(request, world.now());
+    known.uncertain_since = Time{};
+    if (reaction == Reaction::kBackOff)
+      wait = std::max(
+          Duration(placed.retry_after_us),
+          std::min<Duration>(kBackOffMax, query_wait_ * (1 << std::min(known.back_offs++, 6))));
+    if (reaction == Reaction::kResync && ++known.resyncs > 1) wait = Duration(0);
+  }
+  if (wait == Duration(0)) return end_act(request, outcome_record(terminal));
+  return later(wait);
+}
+
+// Answers with what became of an accepted order as soon as that shows.
+Act Execution::report(const Request& request, const World& world, const paper::Order& known) {
+  if (!is_same(known, new_order(request)))
+    return end_act(request, outcome_record(not_sent("FAILED", "client_order_id_conflict")));
+  if (known.is_stop()) return report_stop(request, world, known);
+  if (known.is_open()) return follow(request, world, known);
+  const int64_t now_us = trade::micros(world.now());
+  const int64_t hidden_us = known.visible_us - now_us;
+  if (hidden_us > 0) return later(Duration(hidden_us));
+  const paper::Part executed = known.executed_at(now_us);
+  const bool is_cancelled = known.status == "CANCELED";
+  return end_act(request,
+                 outcome_record({is_cancelled ? "EXPIRED" : known.status,
+                                 is_cancelled ? "fill_timeout" : known.reason, "",
+                                 std::to_string(known.order_id), executed.quantity, executed.price,
+                                 executed.fee, std::to_string(known.accepted_us)}));
+}
+
+// A part is filled and the rest is open: watched, and cancelled when it takes too long.
+Act Execution::follow(const Request& request, const World& world, const paper::Order& known) {
+  const Time now = world.now();
+  const Time deadline = Time(Duration(known.accepted_us)) + fill_wait_;
+  diag(request, world,
+       known.status + " executed=" + known.executed_at(trade::micros(now)).quantity.text());
+  if (now < deadline) return later(std::min<Duration>(kFillPoll, deadline - now));
+  const paper::Placed cancelled = cancel(request, world, known.client_order_id);
+  if (cancelled.kind == paper::Placed::Kind::kAccepted)
+    return report(request, world, cancelled.order);
+  return later(query_wait_);  // unknown, or ended meanwhile: the query tells
+}
+
+// The new stop stands; older ones of the symbol go. What comes of it is told by `fills`.
+Act Execution::report_stop(const Request& request, const World& world, const paper::Order& known) {
+  for (const paper::Order& older : exchange_->open_stops(known.symbol)) {
+    if (older.order_id >= known.order_id) continue;
+    const paper::Placed cancelled = cancel(request, world, older.client_order_id);
+    if (cancelled.kind == paper::Placed::Kind::kUnknown) return later(query_wait_);
+  }
+  const int64_t hidden_us = known.accepted_us +
+                            (known.is_open() ? known.visible_us - known.accepted_us : 0) -
+                            trade::micros(world.now());
+  if (hidden_us > 0) return later(Duration(hidden_us));
+  Terminal terminal = not_sent("PLACED", "");
+  terminal.order_id = std::to_string(known.order_id);
+  terminal.sent_us = std::to_string(known.accepted_us);
+  return end_act(request, outcome_record(terminal));
+}
+
+paper::Placed Execution::cancel(const Request& request, const World& world, const std::string& id) {
+  bool again = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    again = std::exchange(attempt(request, world.now()).cancel_sent, true);
+  }
+  diag(request, world, "cancels " + id);
+  return exchange_->cancel(id, trade::micros(world.now()), again);
+}
+
+// The reference's margin guard: 1.25 times what the position needs must be free.
+bool Execution::has_margin(const Request& request) const {
+  if (request["reduce_only"] == "true") return true;
+  const auto mark = Decimal::parse(request["mark_price"]);
+  const auto notional = mark ? decimal_or_zero(request["quantity"]).times(*mark) : std::nullopt;
+  const auto needed = notional ? notional->times(Decimal::from_scaled(125, 2)) : std::nullopt;
+  const auto margin =
+      needed ? needed->divided_by(used_leverage(decimal_or_zero(request["leverage"])), 8)
+             : std::nullopt;
+  return margin && *margin <= exchange_->available();
+}
+
+// --- After the send ---
 
 Verdict Execution::settle(const Entry& entry, const Request& request, const Outcome& outcome,
                           Unit& unit) {
   std::string why;
-  const auto order = order_of(entry, why);
+  const auto order =
+      read_order([&entry](std::string_view name) { return entry.find(name); }, account_, why);
   if (!order) return retry(std::chrono::seconds(1), "order cannot be read again: " + why);
   const Terminal terminal = read_outcome(outcome);
+  count(terminal.status);
   finish(entry, *order, terminal, request["policy"], unit);
-  if (!terminal.executed.is_positive()) {
+  if (terminal.reason == "margin_insufficient") note_margin_failure(*order, unit);
+  if (!is_used(terminal)) {
     unit.release(symbol_rate(order->symbol), 1, request.requested_at());
     unit.release(kGlobalRate, 1, request.requested_at());
   }
+  if (order->is_stop() && terminal.status != "PLACED")
+    unit.erase("quantum:exec:stop:" + order->client_order_id);
+  // A lock that ran out may be another order's by now.
+  const std::string lock = lock_key(entry, *order);
+  const Value held = unit.get(lock);
+  if (!unit.failure() && held.text().starts_with(order->client_order_id + " ")) {
+    unit.unchanged(lock);
+    unit.erase(lock);
+  }
   return ack();
+}
+
+// --- Log lines ---
+
+void Execution::count(std::string_view status) {
+  const std::scoped_lock lock(mutex_);
+  ++counts_.taken;
+  if (status == "FILLED") ++counts_.filled;
+  if (status == "PLACED") ++counts_.placed;
+  if (status == "REJECTED") ++counts_.rejected;
+  if (status == "EXPIRED") ++counts_.expired;
+  if (status == "FAILED") ++counts_.failed;
+}
+
+void Execution::diag(const Request& request, const World& world, const std::string& text) const {
+  if (!diag_) return;
+  world.log(SLUICE_LOG_INFO, "[DIAG] " + std::string(request["symbol"]) + " " +
+                                 std::string(request.idempotency_key()) + ": " + text);
+}
+
+void Execution::tell_config(Duration age_max, const Unit& unit) {
+  if (config_told_.exchange(true)) return;
+  unit.log(SLUICE_LOG_INFO, "P0.D.5 Config: TTL=" + seconds(age_max) +
+                                ", COUNT=batch, CONCURRENCY=concurrency of the stage");
+}
+
+void Execution::tell_stale(const OrderEntry& order, Duration age, Duration age_max,
+                           const Unit& unit) {
+  int64_t total = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    total = ++counts_.stale;
+    if (total > 1 && unit.now() < counts_.stale_told + kLineEvery) return;
+    counts_.stale_told = unit.now();
+  }
+  unit.log(SLUICE_LOG_WARNING, "STALE_INTENT_DROP: " + order.symbol + " age=" + seconds(age) +
+                                   " (>" + seconds(age_max) +
+                                   ") | Total stale: " + std::to_string(total));
+}
+
+void Execution::tell_heartbeat(const Unit& unit) {
+  if (!diag_) return;
+  Counts counts;
+  size_t at_exchange = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (unit.now() < counts_.heartbeat + kLineEvery) return;
+    counts_.heartbeat = unit.now();
+    counts = counts_;
+    at_exchange = attempts_.size();
+  }
+  unit.log(
+      SLUICE_LOG_INFO,
+      "[DIAG] heartbeat: ended=" + std::to_string(counts.taken) +
+          " filled=" + std::to_string(counts.filled) + " placed=" + std::to_string(counts.placed) +
+          " rejected=" + std::to_string(counts.rejected) + " expired=" +
+          std::to_string(counts.expired) + " failed=" + std::to_string(counts.failed) +
+          " stale=" + std::to_string(counts.stale) + " at_exchange=" + std::to_string(at_exchange));
 }
 
 }  // namespace sluice::execution

@@ -2,23 +2,32 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 
 #include "execution/order.h"
 #include "execution/paper_exchange.h"
 #include "execution/paper_settings.h"
+#include "execution/result.h"
 #include "sluice/plugin.h"
 
 namespace sluice::execution {
 
-inline constexpr const char* kOrderFields[] = {
-    "plan_id",  "plan_hash",  "client_order_id",       "symbol",          "side",       "type",
-    "quantity", "reduceOnly", "permit_valid_until_us", "governor_permit", "p33_permit", nullptr};
-inline constexpr const char* kResultFields[] = {
-    "event_type",      "payload",      "timestamp", "source",     "plan_id",  "plan_hash",
-    "client_order_id", "order_id",     "symbol",    "side",       "action",   "status",
-    "reason",          "executed_qty", "avg_price", "fee",        "trace_id", "decision_id",
-    "decision_us",     "sent_us",      "result_us", "reduceOnly", "policy",   nullptr};
+inline constexpr const char* kOrderFields[] = {"plan_id",
+                                               "plan_hash",
+                                               "leg",
+                                               "symbol",
+                                               "side",
+                                               "type",
+                                               "quantity",
+                                               "reduceOnly",
+                                               "client_order_id",
+                                               "p33_permit",
+                                               "governor_permit",
+                                               "permit_valid_until_us",
+                                               nullptr};
 inline constexpr const char* kEnvelopeFields[] = {"event_type", "payload", "timestamp", "source",
                                                   nullptr};
 inline constexpr const char* kIntentFields[] = {"symbol",  "action",   "side",        "reduce_only",
@@ -27,13 +36,38 @@ inline constexpr const char* kIntentFields[] = {"symbol",  "action",   "side",  
 // Sends orders, once each, and says what became of them.
 //
 // In:      orders of the gate, with the permits they consumed.
-// Out:     one terminal record for each client order id: FILLED; REJECTED (kill switch, exchange);
-//          EXPIRED (permit over, stale intent, rate limit, part of the order not filled); FAILED.
-//          An order id met a second time is acked without a record: it is the same order.
+// Out:     one terminal record for each client order id: FILLED; PLACED (a stop rests; `fills`
+// tells
+//          what comes of it); REJECTED (kill switch, limits, exchange); EXPIRED (permit over, stale
+//          intent, rate limit, part of the order not filled); FAILED. Quantity and price are those
+//          of all parts that were filled. An order id met a second time is acked without a record:
+//          it is the same order.
+// Guards:  in this order, the first that fails decides:
+//
+//   | guard                                            | outcome                                |
+//   |--------------------------------------------------|----------------------------------------|
+//   | sound, both permits say yes to this very order   | dead letter invalid_order              |
+//   | order id not taken up before                     | acked, IDEMPOTENCY_SKIP                |
+//   | kill switch unset and readable                   | REJECTED kill_switch_active            |
+//   | permits valid                                    | EXPIRED permit_expired_before_send     |
+//   | intent younger than intent_age_max               | EXPIRED stale_intent                   |
+//   | openings: notional x leverage <= notional_max    | REJECTED notional_exceeded             |
+//   | no order of this symbol and action under way     | waits as long as its permits hold      |
+//   | room in the symbol's window, then the common one | waits for it, or EXPIRED rate_limited  |
+//   | the first four that can change, at the send      | as above                               |
+//   | openings: money for 1.25 times the margin        | REJECTED margin_insufficient           |
+//
 // Reject:  an order that is not sound, before anything is sent.
 // Unknown: an exchange answer that leaves the outcome open is asked for by client order id until it
-//          is known; the order is sent again only when the exchange never had it.
+//          is known. The order is sent again only when the exchange cannot have it any more: three
+//          queries without it, and the last send `recv_window` and a second ago.
+// Follows: an order filled in part, until it is done or, after `fill_wait`, cancelled.
+// Stops:   STOP_MARKET. The new one is placed, then older ones of the symbol are cancelled: a
+//          position is never without one in between, and both only reduce.
+// Host:    `batch` orders are looked at in one commit, `concurrency` are at the exchange at once:
+//          keys of the stage in the pipeline file.
 // Threads: `process` and `settle` as every stage; `act` [any].
+// Source:  reference contract, sections 4.3, 7 and 11.6; binance_usdm.md, sections 7 and 8.
 class Execution {
  public:
   static constexpr Info kInfo{.kind = "execution",
@@ -54,56 +88,30 @@ class Execution {
        .default_text = "1s",
        .min_text = "1ms",
        .max_text = "60s"},
-      {.name = "balance",
-       .doc = "Money of a new paper account; later starts read it from the journal.",
-       .type = SLUICE_DECIMAL,
-       .unit = "USDT",
-       .default_text = "10000",
-       .min_text = "0"},
-      {.name = "fee_rate",
-       .doc = "Fee of a fill as a share of its notional.",
-       .type = SLUICE_DECIMAL,
-       .default_text = "0.0004",
-       .min_text = "0",
-       .max_text = "0.1"},
-      {.name = "slippage",
-       .doc = "How much worse than the mark price orders fill.",
-       .type = SLUICE_DECIMAL,
-       .unit = "hundredths of a per cent",
-       .default_text = "0",
-       .min_text = "0",
-       .max_text = "1000"},
-      {.name = "latency",
-       .doc = "From acceptance of an order until its fill shows.",
+      {.name = "recv_window",
+       .doc = "How long after its sending the exchange may still take an order.",
        .type = SLUICE_DURATION,
-       .default_text = "20ms",
+       .default_text = "2s",
        .min_text = "0s",
        .max_text = "60s"},
-      {.name = "reject_rate",
-       .doc = "Share of orders the paper exchange refuses. Decided by client order id.",
-       .type = SLUICE_NUMBER,
-       .default_text = "0",
-       .min_text = "0",
-       .max_text = "1"},
-      {.name = "timeout_rate",
-       .doc = "Share of orders whose outcome stays unknown at first; half of them are placed.",
-       .type = SLUICE_NUMBER,
-       .default_text = "0",
-       .min_text = "0",
-       .max_text = "1"},
-      {.name = "partial_fill_rate",
-       .doc = "Share of orders filled in part; the rest expires.",
-       .type = SLUICE_NUMBER,
-       .default_text = "0",
-       .min_text = "0",
-       .max_text = "1"},
-      {.name = "sync",
-       .doc = "Whether an accepted order is on the disk before it counts. Off: it survives kill -9 "
-              "but not a power cut.",
+      {.name = "fill_wait",
+       .doc = "How long an order may be open until its rest is cancelled.",
+       .type = SLUICE_DURATION,
+       .default_text = "30s",
+       .min_text = "0s",
+       .max_text = "1h"},
+      {.name = "notional_max",
+       .doc = "Notional of an opening, times its leverage (taken as 5 to 80).",
+       .type = SLUICE_DECIMAL,
+       .unit = "USDT",
+       .default_text = "100000",
+       .min_text = "0"},
+      {.name = "diag",
+       .doc = "Logs every step of every order, and a heartbeat with counts every 30 s.",
        .type = SLUICE_BOOLEAN,
-       .default_text = "true"},
+       .default_text = "false"},
   };
-  static constexpr auto kSettings = paper::joined(paper::kAccountSettings, kOwnSettings);
+  static constexpr auto kSettings = paper::joined(paper::kExchangeSettings, kOwnSettings);
   static constexpr sluice_arg kIntentArgs[] = {
       {.name = "intent", .type = SLUICE_RECORD, .fields = kIntentFields}};
   static constexpr sluice_arg kSymbolArgs[] = {{.name = "symbol", .type = SLUICE_TEXT}};
@@ -158,21 +166,37 @@ class Execution {
       {"quantum:global:kill_switch", "Kill switch.", SLUICE_KEY_READS, 0},
       {"quantum:exec:processed:{client_order_id}", "Orders that were taken up; 86400 s.",
        SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
+      {"quantum:exec:lock:{symbol}:{action}", "The order under way; 30 s, erased at its end.",
+       SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
       {"quantum:exec:rate:symbol:{symbol}", "Orders in the symbol's window.", SLUICE_KEY_COUNTER,
        0},
       {"quantum:exec:rate:global", "Orders in the common window.", SLUICE_KEY_COUNTER, 0},
+      {"quantum:exec:margin_fails", "Orders without margin; 300 s after the last one.",
+       SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
+      {"quantum:safety:cooldown_global", "Orders came too fast, or without margin; 300 s.",
+       SLUICE_KEY_WRITES, 0},
+      {"quantum:safety:cooldown_symbol:{symbol}", "An order was without margin; 300 s.",
+       SLUICE_KEY_WRITES, 0},
+      {"quantum:safety:safe_mode", "Five orders without margin in 300 s; 900 s.", SLUICE_KEY_WRITES,
+       0},
+      {"quantum:exec:stop:{client_order_id}", "Plan and trace of a stop that rests; 90 d.",
+       SLUICE_KEY_WRITES, 0},
       {"quantum:governor:{counter}", "Reservations given back when nothing was executed.",
        SLUICE_KEY_COUNTER, 0}};
   static constexpr sluice_time kTimes[] = {
       {.source = "intent_age_max", .role = SLUICE_TIME_AGE_MAX},
       {.source = "rate_limit.global_window", .role = SLUICE_TIME_WAIT},
-      {.source = "rate_limit.symbol_window", .role = SLUICE_TIME_WAIT}};
+      {.source = "rate_limit.symbol_window", .role = SLUICE_TIME_WAIT},
+      {.source = "fill_wait", .role = SLUICE_TIME_WAIT}};
   static constexpr const char* kReasons[] = {"invalid_order",
                                              "kill_switch_active",
                                              "permit_expired_before_send",
                                              "stale_intent",
                                              "rate_limited",
+                                             "notional_exceeded",
+                                             "margin_insufficient",
                                              "partial_fill",
+                                             "fill_timeout",
                                              "reduce_only_excess",
                                              "client_order_id_conflict",
                                              "client_order_id",
@@ -182,6 +206,9 @@ class Execution {
                                              "qty_max",
                                              "qty_step",
                                              "notional_min",
+                                             "stop_price",
+                                             "would_trigger",
+                                             "timestamp",
                                              "new_order_rejected",
                                              "reduce_only",
                                              nullptr};
@@ -196,11 +223,46 @@ class Execution {
   Verdict settle(const Entry& entry, const Request& request, const Outcome& outcome, Unit& unit);
 
  private:
-  Act not_found(const Request& request, const World& world);
+  // What this process knows of an order it is busy with.
+  struct Attempt {
+    Time uncertain_since;  // of a send that may have reached the exchange; the epoch: there is none
+    int queries = 0;       // since then, all without the order
+    int back_offs = 0;
+    int resyncs = 0;
+    bool cancel_sent = false;
+  };
+  struct Counts {
+    int64_t taken = 0, filled = 0, placed = 0, rejected = 0, expired = 0, failed = 0, stale = 0;
+    Time heartbeat, stale_told;
+  };
 
-  const Duration query_wait_;
+  Attempt& attempt(const Request& request, Time now);
+  bool may_be_under_way(const Request& request, Time now);
+  Act send(const Request& request, const World& world);
+  Act refused(const Request& request, const World& world, const paper::Placed& placed);
+  Act report(const Request& request, const World& world, const paper::Order& known);
+  Act report_stop(const Request& request, const World& world, const paper::Order& known);
+  Act follow(const Request& request, const World& world, const paper::Order& known);
+  paper::Placed cancel(const Request& request, const World& world, const std::string& id);
+  Act end_act(const Request& request, Record outcome);
+  bool has_margin(const Request& request) const;
+  void diag(const Request& request, const World& world, const std::string& text) const;
+  void tell_config(Duration age_max, const Unit& unit);
+  void tell_stale(const OrderEntry& order, Duration age, Duration age_max, const Unit& unit);
+  void tell_heartbeat(const Unit& unit);
+  void count(std::string_view status);
+
+  const std::string account_;
+  const Duration query_wait_, recv_window_, fill_wait_;
+  const Decimal notional_max_;
+  const bool diag_;
   const std::shared_ptr<paper::Exchange> exchange_;
   std::atomic<bool> source_told_ = false;
+  std::atomic<bool> config_told_ = false;
+
+  std::mutex mutex_;                                      // guards all below
+  std::map<std::string, Attempt, std::less<>> attempts_;  // at most one for each order in `act`
+  Counts counts_;
 };
 
 }  // namespace sluice::execution

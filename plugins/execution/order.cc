@@ -1,6 +1,7 @@
 #include "execution/order.h"
 
 #include "common/json.h"
+#include "common/plan.h"
 #include "common/text.h"
 
 namespace sluice::execution {
@@ -92,24 +93,47 @@ int64_t intent_time(const Fields& fields) {
   return trade::micros(*time);
 }
 
-OrderEntry read(const Fields& fields) {
+Decimal need_positive(const Fields& fields, std::string_view name) {
+  const std::string text = need(fields, name);
+  const auto value = Decimal::parse(text);
+  if (!value || !value->is_positive()) fail(name, text, "a decimal above 0");
+  return *value;
+}
+
+// STOP_MARKET orders only make a position smaller, and only they have a stop price.
+void read_type(const Fields& fields, OrderEntry& order, std::string_view account) {
+  const std::string type = need(fields, "type");
+  check_choice("type", type, "MARKET", "STOP_MARKET");
+  if (type == "STOP_MARKET") {
+    order.stop_price = need_positive(fields, "stop_price");
+    if (!order.reduce_only) fail("reduceOnly", "false", "true for STOP_MARKET");
+  } else if (const auto given = fields("stop_price"); given && !given->empty()) {
+    fail("stop_price", *given, "none for MARKET");
+  }
+  const std::string id = trade::client_order_id(account, order.plan_id, std::string_view(order.leg),
+                                                order.symbol, order.side, type);
+  if (order.client_order_id != id)
+    fail("client_order_id", order.client_order_id, id + ", from account, plan, leg and order");
+}
+
+OrderEntry read(const Fields& fields, std::string_view account) {
   OrderEntry order;
   order.plan_id = need(fields, "plan_id");
   order.plan_hash = need(fields, "plan_hash");
+  order.leg = need(fields, "leg");
   order.client_order_id = need(fields, "client_order_id");
   order.symbol = need(fields, "symbol");
   order.side = need(fields, "side");
   check_choice("side", order.side, "BUY", "SELL");
-  const std::string type = need(fields, "type");
-  if (type != "MARKET") fail("type", type, "MARKET");
-  const std::string quantity = need(fields, "quantity");
-  const auto exact = Decimal::parse(quantity);
-  if (!exact || !exact->is_positive()) fail("quantity", quantity, "a decimal above 0");
-  order.quantity = *exact;
+  order.quantity = need_positive(fields, "quantity");
   const std::string reduce_only = need(fields, "reduceOnly");
   check_choice("reduceOnly", reduce_only, "true", "false");
   order.reduce_only = reduce_only == "true";
+  read_type(fields, order, account);
   order.mark_price = Decimal::parse(fields("mark_price").value_or(""));
+  if (const auto leverage = Decimal::parse(fields("leverage").value_or(""));
+      leverage && leverage->is_positive())
+    order.leverage = *leverage;
   order.valid_until_us = need_time(fields, "permit_valid_until_us");
   order.intent_us = intent_time(fields);
   need_permit(fields, "governor_permit", "granted", order);
@@ -120,9 +144,10 @@ OrderEntry read(const Fields& fields) {
 
 }  // namespace
 
-std::optional<OrderEntry> read_order(const Fields& fields, std::string& why) {
+std::optional<OrderEntry> read_order(const Fields& fields, std::string_view account,
+                                     std::string& why) {
   try {
-    return read(fields);
+    return read(fields, account);
   } catch (const Fault& fault) {
     why = fault.text;
     return std::nullopt;

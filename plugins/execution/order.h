@@ -15,18 +15,26 @@ namespace sluice::execution {
 // An entry of quantum:stream:apply.order that is sound: every field that decides what is sent is
 // there and readable, and both permits it consumed name this plan.
 struct OrderEntry {
-  std::string plan_id, plan_hash, client_order_id, symbol, side;
+  std::string plan_id, plan_hash, leg, client_order_id, symbol, side;
   Decimal quantity;
+  Decimal stop_price;  // 0: a market order
   bool reduce_only = false;
   std::optional<Decimal> mark_price;
   int64_t valid_until_us = 0;  // of the permit that ends first
   int64_t intent_us = 0;       // when the intent was made; when the order was, without an intent
+  Decimal leverage = Decimal(1);
   std::vector<trade::Reservation> reservations;  // of the governor's counters only
+
+  bool is_stop() const { return stop_price.is_positive(); }
 };
 
 using Fields = std::function<std::optional<std::string_view>(std::string_view)>;
 
+// The client order id is computed anew from `account`, plan, leg, symbol, side and type: one that
+// differs would let the same plan be sent twice.
+//
 // Errors: nullopt, and `why` names field, value and rule.
-std::optional<OrderEntry> read_order(const Fields& fields, std::string& why);
+std::optional<OrderEntry> read_order(const Fields& fields, std::string_view account,
+                                     std::string& why);
 
 }  // namespace sluice::execution

@@ -6,13 +6,18 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <set>
 
 #include "common/json.h"
 #include "common/permit.h"
+#include "common/plan.h"
 #include "common/text.h"
+#include "execution/exchange_errors.h"
+#include "execution/fills.h"
 #include "p33/snapshot.h"
 #include "sluice/testing.h"
 
@@ -29,15 +34,17 @@ using testing::FakeStore;
 using testing::Ran;
 using Texts = testing::FakeHostBase::Texts;
 
-constexpr const char* kId = "sl1-0123456789abcdef0123456789";
-constexpr const char* kProcessed = "quantum:exec:processed:sl1-0123456789abcdef0123456789";
+const std::string kId = trade::client_order_id("paper", "p1", 0, "BTCUSDT", "BUY", "MARKET");
+const std::string kProcessed = "quantum:exec:processed:" + kId;
+constexpr const char* kLock = "quantum:exec:lock:BTCUSDT:ENTRY_PROPOSED";
 constexpr const char* kSymbolRate = "quantum:exec:rate:symbol:BTCUSDT";
 constexpr const char* kGlobalRate = "quantum:exec:rate:global";
 constexpr const char* kHourly = "quantum:governor:rate:hour:BTCUSDT";
 
-std::string permit(std::string_view word, std::string_view more = "") {
-  return "{\"" + std::string(word) +
-         "\": true, \"symbol\": \"BTCUSDT\", \"plan_id\": \"p1\", \"plan_hash\": \"h1\"" +
+std::string permit(std::string_view word, std::string_view more = "", std::string_view plan = "p1",
+                   std::string_view symbol = "BTCUSDT") {
+  return "{\"" + std::string(word) + "\": true, \"symbol\": \"" + std::string(symbol) +
+         "\", \"plan_id\": \"" + std::string(plan) + "\", \"plan_hash\": \"h1\"" +
          std::string(more) + "}";
 }
 
@@ -66,32 +73,55 @@ class ExecutionTest : public ::testing::Test {
     host_ = std::make_unique<FakeHost<Execution>>(store_, all);
   }
 
-  // An order made at `now`, permitted for 60 s, for a decision of a second before.
-  Record order() const {
-    return {{"plan_id", "p1"},
-            {"plan_hash", "h1"},
-            {"leg", "0"},
-            {"client_order_id", kId},
-            {"symbol", "BTCUSDT"},
-            {"side", "BUY"},
-            {"type", "MARKET"},
-            {"quantity", "0.002"},
-            {"reduceOnly", "false"},
-            {"mark_price", "90000"},
-            {"notional", "180"},
-            {"leverage", "5"},
-            {"intent_timestamp", trade::iso_z(store_.now())},
-            {"created_us", std::to_string(store_.now_us)},
-            {"permit_valid_until_us", std::to_string(store_.now_us + 60'000'000)},
-            {"governor_permit", permit("granted")},
-            {"p33_permit", permit("allow", ", \"safe_qty\": 0.002")},
-            {"reservations", "[]"},
-            {"trace_id", "t1"},
-            {"decision_id", "d1"},
-            {"decision_us", "1699999999000000"},
-            {"action", "ENTRY_PROPOSED"},
-            {"policy", "apply.lua@1"}};
+  // A new account with these settings.
+  void start_anew(const Texts& more) {
+    host_.reset();
+    fs::remove_all(root_ + "/state");
+    start(more);
   }
+
+  // An order made at `now`, permitted for 60 s and up to its quantity.
+  Record order(std::string_view plan = "p1", std::string_view quantity = "0.002",
+               std::string_view symbol = "BTCUSDT", std::string_view side = "BUY",
+               std::string_view stop_price = "") const {
+    const bool is_stop = !stop_price.empty();
+    const bool reduces = is_stop || side == "SELL";
+    const std::string_view type = is_stop ? "STOP_MARKET" : "MARKET";
+    const std::string_view leg = is_stop ? "sl" : "0";
+    return {
+        {"plan_id", plan},
+        {"plan_hash", "h1"},
+        {"leg", leg},
+        {"client_order_id", trade::client_order_id("paper", plan, leg, symbol, side, type)},
+        {"symbol", symbol},
+        {"side", side},
+        {"type", type},
+        {"quantity", quantity},
+        {"stop_price", stop_price},
+        {"reduceOnly", reduces ? "true" : "false"},
+        {"mark_price", "90000"},
+        {"notional", "180"},
+        {"leverage", "5"},
+        {"intent_timestamp", trade::iso_z(store_.now())},
+        {"created_us", std::to_string(store_.now_us)},
+        {"permit_valid_until_us", std::to_string(store_.now_us + 60'000'000)},
+        {"governor_permit", permit("granted", "", plan, symbol)},
+        {"p33_permit", permit("allow", ", \"safe_qty\": " + std::string(quantity), plan, symbol)},
+        {"reservations", "[]"},
+        {"trace_id", "t1"},
+        {"decision_id", "d1"},
+        {"decision_us", "1699999999000000"},
+        {"action", is_stop   ? "UPDATE_SL"
+                   : reduces ? "PARTIAL_50"
+                             : "ENTRY_PROPOSED"},
+        {"policy", "apply.lua@1"}};
+  }
+  Record stop(std::string_view plan, std::string_view price, std::string_view quantity = "0.002") {
+    return order(plan, quantity, "BTCUSDT", "SELL", price);
+  }
+  // Orders of a test that is not about limits.
+  void lift_limits() { host_->policy["rate_limit"] = {"1000", "60s", "1000", "60s"}; }
+  void unlock() { store_.erase(kLock); }
   Record order_with(std::string_view name, std::string_view value) const {
     Record changed = order();
     changed.set(name, value);
@@ -108,7 +138,7 @@ class ExecutionTest : public ::testing::Test {
 
   // Runs `act` until it is done, with the clock where it asks to be called again.
   Record act_to_end(const Ran& ran, bool recovered = false) {
-    for (int calls = 0; calls < 10; ++calls) {
+    for (int calls = 0; calls < 100; ++calls) {
       const Acted acted = host_->act(ran, recovered);
       if (acted.code == SLUICE_ACT_DONE) return acted.outcome;
       EXPECT_EQ(acted.code, SLUICE_ACT_LATER) << acted.error;
@@ -394,7 +424,8 @@ TEST_F(ExecutionGuards, SameOrderAgainIsAckedWithoutSecondRecord) {
 TEST_F(ExecutionRates, FullWindowWaitsUntilItOpens) {
   const int64_t opens_us = store_.now_us + 30'000'000;
   host_->deliver(order());
-  Record second = order_with("client_order_id", "sl1-second");
+  unlock();
+  Record second = order("p2");
   store_.advance(7s);
   const Ran ran = host_->deliver(second);
   ASSERT_EQ(ran.verdict, SLUICE_WAIT);
@@ -407,16 +438,8 @@ TEST_F(ExecutionRates, FullWindowWaitsUntilItOpens) {
 }
 
 TEST_F(ExecutionRates, OtherSymbolsShareTheGlobalWindowOnly) {
-  for (int i = 0; i < 5; ++i) {
-    Record entry = order_with("symbol", "S" + std::to_string(i));
-    for (const char* name : {"governor_permit", "p33_permit"}) {
-      std::string text = at(entry, name);
-      text.replace(text.find("BTCUSDT"), 7, "S" + std::to_string(i));
-      entry.set(name, text);
-    }
-    entry.set("client_order_id", "sl1-" + std::to_string(i));
-    EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACT);
-  }
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(host_->deliver(order("p2", "0.002", "S" + std::to_string(i))).verdict, SLUICE_ACT);
   Record sixth = order();
   sixth.set("permit_valid_until_us", std::to_string(store_.now_us + 60'000'001));
   EXPECT_EQ(host_->deliver(sixth).wait_until_us, store_.now_us + 60'000'000);
@@ -427,9 +450,9 @@ TEST_F(ExecutionRates, OtherSymbolsShareTheGlobalWindowOnly) {
 }
 
 TEST_F(ExecutionRates, ExpiredByRateLimitGivesGovernorShareBackAndKeepsOthersSlots) {
+  host_->deliver(order("p2"));
+  unlock();
   Record entry = reserved_order();
-  entry.set("client_order_id", "sl1-second");
-  host_->deliver(order());
   entry.set("permit_valid_until_us", std::to_string(store_.now_us + 1'000'000));
   EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACK);
   expect_end(only_result(), "EXPIRED", "rate_limited");
@@ -440,8 +463,10 @@ TEST_F(ExecutionRates, ExpiredByRateLimitGivesGovernorShareBackAndKeepsOthersSlo
 TEST_F(ExecutionRates, PolicyGivesWindows) {
   host_->policy["rate_limit"] = {"10", "60s", "2", "30s"};
   host_->deliver(order());
-  EXPECT_EQ(host_->deliver(order_with("client_order_id", "sl1-2")).verdict, SLUICE_ACT);
-  EXPECT_EQ(host_->deliver(order_with("client_order_id", "sl1-3")).verdict, SLUICE_WAIT);
+  unlock();
+  EXPECT_EQ(host_->deliver(order("p2")).verdict, SLUICE_ACT);
+  unlock();
+  EXPECT_EQ(host_->deliver(order("p3")).verdict, SLUICE_WAIT);
   EXPECT_EQ(host_->policy_args["rate_limit"]["symbol"], "BTCUSDT");
 }
 
@@ -482,9 +507,7 @@ TEST_F(ExecutionAct, WhatChangedSinceTheDecisionStopsTheSend) {
       store_ = FakeStore();
       const Ran ran = host_->deliver(reserved_order());
       row.change(store_);
-      const Acted acted = host_->act(ran, recovered);
-      ASSERT_EQ(acted.code, SLUICE_ACT_DONE);
-      host_->settle(ran, acted.outcome);
+      host_->settle(ran, act_to_end(ran, recovered));
       expect_end(only_result(), row.status, row.reason);
       EXPECT_EQ(store_.counter(kHourly), 0);
       EXPECT_EQ(store_.counter(kSymbolRate), 0);
@@ -525,7 +548,8 @@ TEST_F(ExecutionAct, UnknownOutcomeIsQueriedAndEndsAsOneTradePlacedOrLost) {
   host_->policy["rate_limit"] = {"1000", "60s", "1000", "60s"};
   int placed = 0;
   for (int i = 0; i < 12; ++i) {
-    const Ran ran = host_->deliver(order_with("client_order_id", "sl1-" + std::to_string(i)));
+    const Ran ran = host_->deliver(order("p" + std::to_string(i)));
+    unlock();
     const Decimal before = position();
     const Acted first = host_->act(ran);
     EXPECT_EQ(first.code, SLUICE_ACT_LATER);
@@ -543,7 +567,8 @@ TEST_F(ExecutionAct, LostOrderIsNotSentAgainOnceItsPermitIsOver) {
   host_->policy["rate_limit"] = {"1000", "60s", "1000", "60s"};
   int lost = 0;
   for (int i = 0; i < 12; ++i) {
-    const Ran ran = host_->deliver(order_with("client_order_id", "sl1-" + std::to_string(i)));
+    const Ran ran = host_->deliver(order("p" + std::to_string(i)));
+    unlock();
     const Record outcome = act_to_end(ran);
     if (outcome.find("status") == "FILLED") continue;
     ++lost;
@@ -566,12 +591,559 @@ TEST_F(ExecutionAct, KnownClientIdOfAnotherOrderFails) {
   act_to_end(host_->deliver(order()));
   store_.erase(kProcessed);
   store_.advance(60s);
-  const Ran other = host_->deliver(order_with("side", "SELL"));
+  const Ran other = host_->deliver(order("p1", "0.003"));
   const Acted acted = host_->act(other);
   ASSERT_EQ(acted.code, SLUICE_ACT_DONE);
   EXPECT_EQ(acted.outcome.find("status"), "FAILED");
   EXPECT_EQ(acted.outcome.find("reason"), "client_order_id_conflict");
   EXPECT_EQ(position().text(), "0.002");
+}
+
+// --- Unknown outcomes: lost, late, doubled ---
+
+TEST_F(ExecutionAct, LateOrderIsWaitedForAndNeverSentTwice) {
+  start({{"late_rate", "1"}, {"query_wait", "500ms"}});
+  lift_limits();
+  for (int i = 0; i < 12; ++i) {
+    const Ran ran = host_->deliver(order("p" + std::to_string(i)));
+    unlock();
+    const Decimal before = position();
+    const int64_t sent = store_.now_us;
+    const Record outcome = act_to_end(ran);
+    EXPECT_EQ(outcome.find("status"), "FILLED");
+    EXPECT_GT(std::stoll(at(outcome, "sent_us")), sent);
+    EXPECT_LE(std::stoll(at(outcome, "sent_us")), sent + 2'000'001);
+    EXPECT_EQ(position(), before.plus(*Decimal::parse("0.002")));
+  }
+}
+
+TEST_F(ExecutionAct, AfterACrashTheOrderIsSentOnlyOnceItCannotArriveAnyMore) {
+  const Ran ran = host_->deliver(order());
+  const int64_t restarted = store_.now_us;
+  start({{"recv_window", "2s"}, {"query_wait", "1s"}});
+  const Record outcome = act_to_end(ran, true);
+  EXPECT_EQ(outcome.find("status"), "FILLED");
+  EXPECT_GE(std::stoll(at(outcome, "sent_us")), restarted + 3'000'000);
+  EXPECT_EQ(position().text(), "0.002");
+}
+
+TEST_F(ExecutionAct, AnswerThatComesTwiceEndsTheSameOrder) {
+  const Ran ran = host_->deliver(order());
+  const Record first = act_to_end(ran);
+  const Record again = act_to_end(ran, true);
+  EXPECT_EQ(first.fields(), again.fields());
+  EXPECT_EQ(position().text(), "0.002");
+}
+
+TEST_F(ExecutionAct, ThrottledOrderIsSentAgainAfterItsWait) {
+  start({{"throttle_rate", "1"}, {"query_wait", "100ms"}});
+  lift_limits();
+  std::set<int64_t> waits;
+  for (int i = 0; i < 16; ++i) {
+    const Ran ran = host_->deliver(order("p" + std::to_string(i)));
+    unlock();
+    const Acted first = host_->act(ran);
+    ASSERT_EQ(first.code, SLUICE_ACT_LATER);
+    waits.insert(first.retry_after_us);
+    EXPECT_EQ(act_to_end(ran, true).find("status"), "FILLED");
+  }
+  // -1008 and -1021 at once, -1003 and -1015 when the exchange says so.
+  EXPECT_EQ(waits, (std::set<int64_t>{100'000, 1'000'000, 2'000'000}));
+  EXPECT_EQ(position().text(), "0.032");
+}
+
+TEST_F(ExecutionAct, OrderOlderThanTheExchangesMemoryIsNeverCalledAbsent) {
+  start({{"journal_lines", "100"}});
+  lift_limits();
+  const Ran ran = host_->deliver(order("forgotten"));
+  unlock();
+  store_.advance(60s);
+  host_->policy["intent_age_max"] = {"1d"};
+  // Enough orders, over nine days, for the journal to be compacted.
+  for (int i = 0; i < 110; ++i) {
+    const Ran other = host_->deliver(order("p" + std::to_string(i)));
+    act_to_end(other);
+    unlock();
+    store_.advance(std::chrono::hours(2));
+  }
+  const int64_t now = store_.now_us;
+  store_.now_us = 1'700'000'000'000'000;  // when the request became durable
+  const Acted acted = host_->act(ran, true);
+  store_.now_us = now;
+  EXPECT_EQ(acted.code, SLUICE_ACT_FAILED);
+  EXPECT_THAT(acted.error, ::testing::HasSubstr("remembers"));
+}
+
+struct Code {
+  int code;
+  Reaction reaction;
+  const char* word;
+};
+
+TEST(ExchangeErrors, EachCodeHasTheReactionOfTheReference) {
+  const Code rows[] = {
+      {-1000, Reaction::kQuery, "x"},
+      {-1001, Reaction::kQuery, "x"},
+      {-1002, Reaction::kReject, "x"},
+      {-1003, Reaction::kBackOff, "too_many_requests"},
+      {-1004, Reaction::kReject, "x"},
+      {-1006, Reaction::kQuery, "x"},
+      {-1007, Reaction::kQuery, "x"},
+      {-1008, Reaction::kBackOff, "throttled"},
+      {-1010, Reaction::kQuery, "x"},
+      {-1013, Reaction::kReject, "x"},
+      {-1015, Reaction::kBackOff, "too_many_orders"},
+      {-1016, Reaction::kBackOff, "x"},
+      {-1021, Reaction::kResync, "timestamp"},
+      {-1022, Reaction::kReject, "x"},
+      {-1100, Reaction::kReject, "x"},
+      {-1111, Reaction::kReject, "qty_step"},
+      {-1121, Reaction::kReject, "symbol"},
+      {-1136, Reaction::kReject, "x"},
+      {-2010, Reaction::kReject, "new_order_rejected"},
+      {-2011, Reaction::kQuery, "x"},
+      {-2012, Reaction::kQuery, "x"},
+      {-2013, Reaction::kQuery, "x"},
+      {-2014, Reaction::kReject, "x"},
+      {-2018, Reaction::kReject, "margin_insufficient"},
+      {-2019, Reaction::kReject, "margin_insufficient"},
+      {-2021, Reaction::kReject, "would_trigger"},
+      {-2022, Reaction::kReject, "reduce_only"},
+      {-2027, Reaction::kReject, "x"},
+      {-4003, Reaction::kReject, "quantity"},
+      {-4004, Reaction::kReject, "qty_min"},
+      {-4005, Reaction::kReject, "qty_max"},
+      {-4014, Reaction::kReject, "stop_price"},
+      {-4015, Reaction::kReject, "client_order_id"},
+      {-4023, Reaction::kReject, "qty_step"},
+      {-4061, Reaction::kReject, "x"},
+      {-4083, Reaction::kQuery, "x"},
+      {-4116, Reaction::kQuery, "x"},
+      {-4117, Reaction::kQuery, "x"},
+      {-4118, Reaction::kReject, "reduce_only"},
+      {-4131, Reaction::kReject, "x"},
+      {-4164, Reaction::kReject, "notional_min"},
+      {-4400, Reaction::kReject, "x"},
+      {-5022, Reaction::kReject, "x"},
+      {-5028, Reaction::kReject, "x"},
+      {-5041, Reaction::kReject, "x"},
+      {0, Reaction::kQuery, "x"},
+      {-9999, Reaction::kQuery, "x"},
+  };
+  for (const Code& row : rows) {
+    EXPECT_EQ(reaction_to(row.code), row.reaction) << row.code;
+    EXPECT_EQ(reason_word(row.code, "x"), row.word) << row.code;
+  }
+}
+
+// --- Partial fills ---
+
+TEST_F(ExecutionAct, SlowFillIsFollowedAndReportedWholeWithItsAveragePrice) {
+  start({{"slow_fill_rate", "1"}, {"latency", "10s"}});
+  const Ran ran = host_->deliver(order());
+  EXPECT_EQ(host_->act(ran).code, SLUICE_ACT_LATER);
+  store_.advance(10s);
+  paper::AccountView view(root_ + "/state", "paper");
+  EXPECT_EQ(view.at(store_.now_us).position("BTCUSDT").amount.text(), "0.001");
+  EXPECT_EQ(host_->act(ran, true).retry_after_us, 10'000'000);
+  store_.advance(10s);
+  const Acted last = host_->act(ran, true);
+  ASSERT_EQ(last.code, SLUICE_ACT_DONE);
+  EXPECT_EQ(at(last.outcome, "status"), "FILLED");
+  EXPECT_EQ(at(last.outcome, "executed_qty"), "0.002");
+  EXPECT_EQ(at(last.outcome, "avg_price"), "90000");
+  EXPECT_EQ(at(last.outcome, "fee"), "0.072");
+}
+
+TEST_F(ExecutionAct, OrderThatStaysOpenIsCancelledAndCountsForWhatWasFilled) {
+  for (const char* timeouts : {"0", "1"}) {
+    SCOPED_TRACE(timeouts);
+    start({{"stall_rate", "1"},
+           {"timeout_rate", timeouts},
+           {"query_wait", "1s"},
+           {"account", std::string("a") + timeouts}});
+    store_ = FakeStore();
+    Record entry = order("p1", "0.010");
+    entry.set("client_order_id", trade::client_order_id(std::string("a") + timeouts, "p1", 0,
+                                                        "BTCUSDT", "BUY", "MARKET"));
+    const int64_t sent = store_.now_us;
+    const Record result = run(entry);
+    expect_end(result, "EXPIRED", "fill_timeout");
+    const auto executed = Decimal::parse(at(result, "executed_qty"));
+    EXPECT_TRUE(executed->is_positive() && *executed < *Decimal::parse("0.010"));
+    EXPECT_GE(store_.now_us, sent + 30'000'000);
+    paper::AccountView view(root_ + "/state", std::string("a") + timeouts);
+    EXPECT_EQ(view.at(store_.now_us).position("BTCUSDT").amount, *executed);
+  }
+}
+
+// --- Guards of the contract's table ---
+
+TEST_F(ExecutionGuards, EX2LimitedOrderIsNotGoneButWaitsWhileItsPermitHolds) {
+  run(order());
+  store_.streams.clear();
+  Record second = order("p2");
+  EXPECT_EQ(host_->deliver(second).verdict, SLUICE_WAIT);
+  EXPECT_FALSE(store_.has("quantum:exec:processed:" + at(second, "client_order_id")));
+  store_.advance(30s);
+  expect_end(run(second), "FILLED", "");
+}
+
+TEST_F(ExecutionGuards, SecondOrderOfSymbolAndActionWaitsForTheFirst) {
+  lift_limits();
+  const Ran first = host_->deliver(order());
+  EXPECT_TRUE(store_.has(kLock));
+  EXPECT_EQ(store_.ttl_us(kLock), 30'000'000);
+  const Ran second = host_->deliver(order("p2"));
+  ASSERT_EQ(second.verdict, SLUICE_WAIT);
+  EXPECT_EQ(second.wait_keys, std::vector<std::string>{kLock});
+  EXPECT_EQ(second.wait_until_us, store_.now_us + 30'000'000);
+  host_->settle(first, act_to_end(first));
+  EXPECT_FALSE(store_.has(kLock));
+  EXPECT_EQ(host_->deliver(order("p2")).verdict, SLUICE_ACT);
+}
+
+TEST_F(ExecutionGuards, LockThatRanOutAndIsAnothersStays) {
+  lift_limits();
+  const Ran first = host_->deliver(order());
+  store_.advance(31s);
+  const Ran second = host_->deliver(order("p2"));
+  EXPECT_EQ(second.verdict, SLUICE_ACT);
+  host_->settle(first, act_to_end(first));
+  EXPECT_TRUE(store_.has(kLock));
+}
+
+TEST_F(ExecutionGuards, NotionalTimesLeverageAboveTheLimitIsRefusedForOpeningsOnly) {
+  start({{"notional_max", "899.9"}});
+  EXPECT_EQ(host_->deliver(reserved_order()).verdict, SLUICE_ACK);  // 180 x 5
+  expect_end(only_result(), "REJECTED", "notional_exceeded");
+  EXPECT_EQ(store_.counter(kHourly), 0);
+  EXPECT_EQ(host_->deliver(order("p2", "0.002", "BTCUSDT", "SELL")).verdict, SLUICE_ACT);
+  store_.streams.clear();
+  Record unpriced = order("p3");
+  unpriced.set("mark_price", "");
+  EXPECT_EQ(host_->deliver(unpriced).verdict, SLUICE_ACK);
+  expect_end(only_result(), "REJECTED", "notional_exceeded");
+}
+
+TEST_F(ExecutionGuards, EX5LeverageIsCutToFiveToEightyWhereTheOrderIsJudged) {
+  start({{"notional_max", "899.9"}});
+  Record entry = order();
+  entry.set("leverage", "1");  // judged as 5
+  host_->deliver(entry);
+  expect_end(only_result(), "REJECTED", "notional_exceeded");
+}
+
+TEST_F(ExecutionGuards, OpeningWithoutMarginIsRejectedAndTheFifthSetsSafeMode) {
+  start_anew({{"balance", "44.9"}});  // 180 / 5 x 1.25 = 45
+  lift_limits();
+  for (int i = 1; i <= 5; ++i) {
+    store_.streams.clear();
+    const Ran ran = host_->deliver(order("p" + std::to_string(i)));
+    const Ran settled = host_->settle(ran, act_to_end(ran));
+    expect_end(only_result(), "REJECTED", "margin_insufficient");
+    EXPECT_THAT(settled.log,
+                ::testing::Contains(::testing::HasSubstr("TERMINAL STATE: REJECTED_MARGIN |")));
+    EXPECT_EQ(store_.text("quantum:exec:margin_fails"), std::to_string(i));
+    EXPECT_EQ(store_.ttl_us("quantum:safety:cooldown_global"), 300'000'000);
+    EXPECT_EQ(store_.ttl_us("quantum:safety:cooldown_symbol:BTCUSDT"), 300'000'000);
+    EXPECT_EQ(store_.has("quantum:safety:safe_mode"), i == 5);
+    EXPECT_EQ(store_.counter(kSymbolRate), 0);
+  }
+  EXPECT_EQ(store_.ttl_us("quantum:safety:safe_mode"), 900'000'000);
+  EXPECT_TRUE(position().is_zero());
+}
+
+TEST_F(ExecutionGuards, GlobalRateLimitSetsTheCooldownAndSaysHowFullTheWindowIs) {
+  host_->policy["rate_limit"] = {"1", "60s", "9", "30s"};
+  host_->deliver(order());
+  unlock();
+  store_.advance(10s);
+  Record second = order("p2");
+  second.set("permit_valid_until_us", std::to_string(store_.now_us + 1'000'000));
+  const Ran ran = host_->deliver(second);
+  expect_end(only_result(), "EXPIRED", "rate_limited");
+  EXPECT_EQ(store_.ttl_us("quantum:safety:cooldown_global"), 300'000'000);
+  EXPECT_THAT(ran.log, ::testing::Contains("GLOBAL_RATE_LIMIT: BTCUSDT quantum:exec:rate:global "
+                                           "count=1 resets_in=50s"));
+}
+
+TEST_F(ExecutionGuards, EX22IntentWithoutReadableTimeIsNotSentAndAFutureOneIsNotOld) {
+  const Ran ran = host_->deliver(order_with("intent_timestamp", "soon"));
+  EXPECT_EQ(ran.reason, "invalid_order");
+  expect_end(run(order_with("intent_timestamp", trade::iso_z(store_.now() + 5s))), "FILLED", "");
+}
+
+TEST_F(ExecutionGuards, StaleOrdersHaveARecordEachAndOneLogLineIn30Seconds) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 4; ++i) {
+    if (i == 3) store_.advance(30s);
+    Record entry = order("p" + std::to_string(i));
+    entry.set("intent_timestamp", trade::iso_z(store_.now() - 601s));
+    for (const std::string& line : host_->deliver(entry).log) {
+      if (line.starts_with("STALE_INTENT_DROP")) lines.push_back(line);
+    }
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{
+                       "STALE_INTENT_DROP: BTCUSDT age=601s (>600s) | Total stale: 1",
+                       "STALE_INTENT_DROP: BTCUSDT age=601s (>600s) | Total stale: 4"}));
+  EXPECT_EQ(store_.streams["result"].size(), 4u);
+}
+
+TEST_F(ExecutionGuards, EX6SideThatIsNeitherBuyNorSellIsNeverSold) {
+  for (const char* side : {"", "buy", "CLOSE", "HOLD"})
+    EXPECT_EQ(host_->deliver(order_with("side", side)).reason, "invalid_order");
+  EXPECT_TRUE(position().is_zero());
+}
+
+TEST_F(ExecutionGuards, EX21UnreadableOrderLeavesTheStageWorking) {
+  EXPECT_EQ(host_->deliver(Record{}).verdict, SLUICE_REJECT);
+  expect_end(run(order()), "FILLED", "");
+}
+
+TEST_F(ExecutionGuards, EX7OrderHasOneTerminalLine) {
+  const Ran ran = host_->deliver(order());
+  const Ran settled = host_->settle(ran, act_to_end(ran));
+  const auto is_terminal = [](const std::string& line) {
+    return line.starts_with("TERMINAL STATE: ");
+  };
+  EXPECT_EQ(std::count_if(settled.log.begin(), settled.log.end(), is_terminal), 1);
+  EXPECT_THAT(settled.log, ::testing::Contains("TERMINAL STATE: FILLED | BTCUSDT ENTRY_PROPOSED | "
+                                               "OrderID=1 | trace_id=t1"));
+}
+
+TEST_F(ExecutionGuards, EX13QuantityIsSentAsItIsNotCutByHalfAStep) {
+  start_anew({{"balance", "10000000"}, {"notional_max", "100000000"}});
+  lift_limits();
+  for (const char* quantity : {"2", "1", "0.043", "0.3"}) {
+    store_.streams.clear();
+    unlock();
+    store_.advance(60s);
+    EXPECT_EQ(at(run(order(std::string("p") + quantity, quantity)), "executed_qty"), quantity);
+  }
+}
+
+TEST_F(ExecutionAct, EX1OrderIsNeverCalledFilledBeforeItsFillShows) {
+  const Ran ran = host_->deliver(order());
+  EXPECT_EQ(host_->act(ran).code, SLUICE_ACT_LATER);
+  const Record outcome = act_to_end(ran, true);
+  EXPECT_EQ(at(outcome, "status"), "FILLED");
+  EXPECT_EQ(at(outcome, "executed_qty"), "0.002");
+  EXPECT_EQ(at(outcome, "avg_price"), "90000");
+}
+
+TEST_F(ExecutionAct, EX8OrdersOfTwoSymbolsAreAtTheExchangeAtOnce) {
+  const Ran first = host_->deliver(order());
+  const Ran second = host_->deliver(order("p2", "0.002", "S1"));
+  EXPECT_EQ(first.verdict, SLUICE_ACT);
+  EXPECT_EQ(second.verdict, SLUICE_ACT);
+  EXPECT_EQ(host_->act(first).code, SLUICE_ACT_LATER);
+  EXPECT_EQ(host_->act(second).code, SLUICE_ACT_DONE);  // no price: refused at once
+  EXPECT_EQ(act_to_end(first, true).find("status"), "FILLED");
+}
+
+TEST_F(ExecutionAct, EB1OrderUnderWayAtARestartIsFinished) {
+  const Ran ran = host_->deliver(order());
+  host_->act(ran);
+  start();
+  host_->settle(ran, act_to_end(ran, true));
+  expect_end(only_result(), "FILLED", "");
+}
+
+TEST_F(ExecutionGuards, ClientOrderIdThatIsNotThatOfThePlanIsRefused) {
+  const std::string others[] = {
+      "sl1-0123456789abcdef0123456789",
+      trade::client_order_id("live", "p1", 0, "BTCUSDT", "BUY", "MARKET"),
+      trade::client_order_id("paper", "p2", 0, "BTCUSDT", "BUY", "MARKET"),
+      trade::client_order_id("paper", "p1", 1, "BTCUSDT", "BUY", "MARKET"),
+      trade::client_order_id("paper", "p1", 0, "BTCUSDT", "SELL", "MARKET")};
+  for (const std::string& id : others) {
+    const Ran ran = host_->deliver(order_with("client_order_id", id));
+    EXPECT_EQ(ran.reason, "invalid_order");
+    EXPECT_THAT(ran.detail, ::testing::HasSubstr(kId));
+  }
+}
+
+TEST_F(ExecutionGuards, DiagTellsEveryStepAndAHeartbeat) {
+  start({{"diag", "true"}, {"timeout_rate", "1"}});
+  const Ran ran = host_->deliver(order());
+  EXPECT_THAT(ran.log, ::testing::Contains(::testing::StartsWith("[DIAG] heartbeat: ended=0")));
+  EXPECT_THAT(ran.log,
+              ::testing::Contains(::testing::StartsWith("P0.D.5 Config: TTL=600s, COUNT=")));
+  store_.advance(10s);
+  EXPECT_THAT(host_->deliver(order()).log,
+              ::testing::Not(::testing::Contains(::testing::HasSubstr("heartbeat"))));
+}
+
+// --- Stops ---
+
+class ExecutionStops : public ExecutionTest {
+ protected:
+  // BTCUSDT stands at 90000 for ten minutes, then at 80000.
+  ExecutionStops() {
+    std::ofstream(root_ + "/klines/BTCUSDT-1m.csv")
+        << "1765650000000,90000,90000,90000,90000,1\n1765650600000,80000,80000,80000,80000,1\n";
+    start();
+    lift_limits();
+    run(order());
+    store_.streams.clear();
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, settings());
+    opened_ = store_.now();
+  }
+  ~ExecutionStops() override { fills_.reset(); }
+
+  std::vector<Record> told() {
+    store_.streams.clear();
+    fills_->poll();
+    return store_.streams["fill"];
+  }
+  void restart() {
+    fills_.reset();
+    start();
+    lift_limits();
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, settings());
+  }
+
+  std::unique_ptr<FakeHost<Fills>> fills_;
+  Time opened_;
+};
+
+TEST_F(ExecutionStops, StopIsPlacedThenFilledWhenThePriceReachesItAndToldOnce) {
+  Record entry = stop("s1", "85000");
+  const Record placed = run(entry);
+  expect_end(placed, "PLACED", "");
+  EXPECT_EQ(at(placed, "executed_qty"), "0");
+  EXPECT_EQ(at(placed, "order_id"), "2");
+  EXPECT_TRUE(store_.has("quantum:exec:stop:" + at(entry, "client_order_id")));
+  EXPECT_TRUE(told().empty());
+  EXPECT_EQ(position().text(), "0.002");
+
+  store_.set_now(opened_ + 11min);
+  fills_->poll();  // triggered in the tenth minute, by the exchange's own clock
+  const auto& fill = store_.streams["fill"];
+  ASSERT_EQ(fill.size(), 1u);
+  expect_end(fill[0], "FILLED", "");
+  EXPECT_EQ(at(fill[0], "client_order_id"), at(entry, "client_order_id"));
+  EXPECT_EQ(at(fill[0], "executed_qty"), "0.002");
+  EXPECT_EQ(at(fill[0], "avg_price"), "80000");
+  EXPECT_EQ(at(fill[0], "side"), "SELL");
+  EXPECT_EQ(at(fill[0], "reduceOnly"), "true");
+  EXPECT_EQ(at(fill[0], "plan_id"), "s1");
+  EXPECT_EQ(at(fill[0], "trace_id"), "t1");
+  EXPECT_EQ(position().text(), "0");
+  EXPECT_FALSE(store_.has("quantum:exec:stop:" + at(entry, "client_order_id")));
+  EXPECT_TRUE(told().empty());
+  restart();
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_F(ExecutionStops, StopTriggersAlsoWhileNobodyRan) {
+  run(stop("s1", "85000"));
+  fills_.reset();
+  host_.reset();
+  store_.set_now(opened_ + 15min);
+  restart();
+  const auto fill = told();
+  ASSERT_EQ(fill.size(), 1u);
+  expect_end(fill[0], "FILLED", "");
+  EXPECT_EQ(position().text(), "0");
+}
+
+TEST_F(ExecutionStops, NewStopTakesThePlaceOfTheOldAlsoWithAnswersLost) {
+  for (const char* timeouts : {"0", "1"}) {
+    fills_.reset();
+    start({{"timeout_rate", timeouts}});
+    lift_limits();
+    store_.streams.clear();
+    const std::string mark = timeouts;
+    run(stop("s1" + mark, "85000"));
+    store_.streams.clear();
+    expect_end(run(stop("s2" + mark, "86000")), "PLACED", "");
+    host_.reset();
+    Texts same = settings();
+    same["timeout_rate"] = timeouts;
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, same);
+    store_.advance(1s);
+    const auto ended = told();
+    ASSERT_FALSE(ended.empty());
+    for (const Record& end : ended) expect_end(end, "CANCELED", "cancelled");
+    EXPECT_EQ(at(ended.back(), "plan_id"), "s1" + mark);
+  }
+}
+
+TEST_F(ExecutionStops, StopOfAClosedPositionIsCancelled) {
+  run(stop("s1", "85000"));
+  store_.streams.clear();
+  run(order("p2", "0.002", "BTCUSDT", "SELL"));
+  store_.advance(1s);
+  const auto ended = told();
+  ASSERT_EQ(ended.size(), 1u);
+  expect_end(ended[0], "CANCELED", "position_closed");
+  EXPECT_EQ(at(ended[0], "executed_qty"), "0");
+}
+
+TEST_F(ExecutionStops, KilledAfterPlacingIsAdoptedAndReplacesTheOldOneThen) {
+  run(stop("s1", "85000"));
+  store_.streams.clear();
+  Record entry = stop("s2", "86000");
+  const Ran ran = host_->deliver(entry);
+  host_->act(ran);
+  restart();
+  host_->settle(ran, act_to_end(ran, true));
+  expect_end(only_result(), "PLACED", "");
+  store_.advance(1s);
+  EXPECT_EQ(told().size(), 1u);
+}
+
+TEST_F(ExecutionStops, StopTheExchangeRefusesGivesSharesBackAndKeepsTheOldOne) {
+  run(stop("s1", "85000"));
+  struct Row {
+    const char* price;
+    const char* reason;
+  };
+  for (const Row& row : {Row{"90000", "would_trigger"}, Row{"85000.05", "stop_price"}}) {
+    store_.streams.clear();
+    Record entry = stop(std::string("bad") + row.price, row.price);
+    entry.set("reservations", reserved_order().find("reservations").value());
+    expect_end(run(entry), "REJECTED", row.reason);
+    EXPECT_EQ(store_.counter(kHourly), 0);
+    EXPECT_FALSE(store_.has("quantum:exec:stop:" + at(entry, "client_order_id")));
+  }
+  store_.advance(1s);
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_F(ExecutionStops, PlacedStopKeepsWhatWasReservedForIt) {
+  Record entry = stop("s1", "85000");
+  entry.set("reservations", reserved_order().find("reservations").value());
+  run(entry);
+  EXPECT_EQ(store_.counter(kHourly), 1);
+}
+
+TEST_F(ExecutionStops, KillSwitchStopsNewStops) {
+  store_.put("quantum:kill", "1");
+  expect_end(run(stop("s1", "85000")), "REJECTED", "kill_switch_active");
+}
+
+TEST_F(ExecutionStops, UnsoundStopIsRefusedByFieldAndRule) {
+  const Unsound rows[] = {{"stop_price", "", "stop_price"},
+                          {"stop_price", "0", "a decimal above 0"},
+                          {"reduceOnly", "false", "true for STOP_MARKET"}};
+  for (const Unsound& row : rows) {
+    Record entry = stop("s1", "85000");
+    entry.set(row.field, row.value);
+    const Ran ran = host_->deliver(entry);
+    EXPECT_EQ(ran.reason, "invalid_order");
+    EXPECT_THAT(ran.detail, ::testing::HasSubstr(row.detail));
+  }
+  EXPECT_THAT(host_->deliver(order_with("stop_price", "85000")).detail,
+              ::testing::HasSubstr("none for MARKET"));
+}
+
+TEST_F(ExecutionStops, StagesOfOneAccountWithOtherSettingsAreRefused) {
+  Texts other = settings();
+  other["fee_rate"] = "0";
+  EXPECT_THROW(FakeHost<Fills> host(other), SettingError);
 }
 
 TEST_F(ExecutionAct, SettingsThatCannotBeAreRefusedByName) {
