@@ -18,6 +18,7 @@
 #include "common/text.h"
 #include "execution/exchange_errors.h"
 #include "execution/fills.h"
+#include "execution/refund.h"
 #include "p33/snapshot.h"
 #include "sluice/testing.h"
 
@@ -973,6 +974,45 @@ TEST_F(ExecutionGuards, DiagTellsEveryStepAndAHeartbeat) {
   store_.advance(10s);
   EXPECT_THAT(host_->deliver(order()).log,
               ::testing::Not(::testing::Contains(::testing::HasSubstr("heartbeat"))));
+}
+
+// --- Orders that died ---
+
+TEST_F(ExecutionGuards, PolicyFailureGivesTheShareBackOnceAndTheOrderIsNeverSent) {
+  host_->policy_fails = {"rate_limit"};
+  Record entry = reserved_order();
+  EXPECT_EQ(host_->deliver(entry).reason, "policy_error");
+  EXPECT_EQ(store_.counter(kHourly), 1);
+  reserved_order();  // somebody else's, a moment later
+
+  FakeHost<Refund> refund(store_);
+  Record dead = entry;
+  dead.add("sluice.stage", "execution");
+  dead.add("sluice.reason", "policy_error");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(refund.deliver(dead).verdict, SLUICE_ACK);
+    EXPECT_EQ(store_.counter(kHourly), 1);
+  }
+  host_->policy_fails.clear();
+  EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACK);  // replayed
+  EXPECT_TRUE(store_.streams["result"].empty());
+  EXPECT_TRUE(position().is_zero());
+}
+
+TEST_F(ExecutionGuards, DeadLettersOfOthersAndOrdersTakenUpKeepTheirShares) {
+  FakeHost<Refund> refund(store_);
+  Record entry = reserved_order();
+  Record dead = entry;
+  dead.add("sluice.stage", "gate");
+  refund.deliver(dead);
+  dead.set("sluice.stage", "execution");
+  Record unsound = dead;
+  unsound.set("quantity", "0");
+  refund.deliver(unsound);
+  EXPECT_EQ(store_.counter(kHourly), 1);
+  EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACT);
+  refund.deliver(dead);
+  EXPECT_EQ(store_.counter(kHourly), 1);
 }
 
 // --- Stops ---
