@@ -367,10 +367,10 @@ line shown.)"},
      R"(No stage writes the stream and it is not declared to be fed from outside. Its readers
 would start, wait for ever, and look healthy.)",
      R"(streams:
-  proposals: { name: quantum:stream:harvest.proposal, keep: 10000 }
+  commands: { name: quantum:stream:operator.command, keep: 10000 }
 # instead:
 streams:
-  proposals: { name: quantum:stream:harvest.proposal, keep: 10000, external: true })",
+  commands: { name: quantum:stream:operator.command, keep: 10000, external: true })",
      R"(Wire an output to it, write `external: true` when others feed it, or remove the stream.)"},
 
     {Fault::kNoReader,

@@ -20,7 +20,11 @@ class LedgerStage {
   static constexpr const char* kResultFields[] = {"client_order_id", "symbol",       "side",
                                                   "status",          "executed_qty", nullptr};
   static constexpr sluice_port kInputs[] = {
-      {.name = "in", .doc = "Results of the execution stage.", .fields = kResultFields}};
+      {.name = "in", .doc = "Results of the execution stage.", .fields = kResultFields},
+      {.name = "fill",
+       .doc = "Fills that come after the result: stops that triggered.",
+       .flags = SLUICE_PORT_OPTIONAL,
+       .fields = kResultFields}};
 
   static constexpr sluice_param kSettings[] = {kLedgerTtlSetting, kSeenTtlSetting};
 

@@ -304,7 +304,7 @@ class Reconcile::Look {
 };
 
 Verdict Reconcile::process(const Entry& entry, Unit& unit) const {
-  if (entry.input() == "result") return keep_evidence(entry, unit);
+  if (entry.input() != "tick") return keep_evidence(entry, unit);
   if (entry["symbol"].empty()) return reject("invalid_tick", "symbol is missing");
   // Something moved between the look and the commit: the next tick looks again.
   if (unit.failure()) return ack();

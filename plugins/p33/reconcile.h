@@ -70,7 +70,11 @@ class Reconcile {
       {.name = "tick",
        .doc = "Symbols to look at, of p33.reconcile_timer.",
        .fields = ReconcileTimer::kTickFields},
-      {.name = "result", .doc = "Results of the execution stage.", .fields = kResultFields}};
+      {.name = "result", .doc = "Results of the execution stage.", .fields = kResultFields},
+      {.name = "fill",
+       .doc = "Fills that come after the result: stops that triggered.",
+       .flags = SLUICE_PORT_OPTIONAL,
+       .fields = kResultFields}};
 
   static constexpr const char* kEventFields[] = {"event", "symbol", "ts",
                                                  "at_us", "policy", nullptr};
