@@ -168,6 +168,7 @@ class Run {
     ProgressBar progress(common_.err, common_.err_is_terminal && common_.format == Format::kHuman);
     const runtime::Runtime* running = nullptr;
     options.real_clock = &common_.clock;
+    options.inbox = runtime::inbox_folder(pipeline_.engine.path);
     options.should_stop = [&] {
       if (running != nullptr && !serves_) progress.draw(*running, account, clock.now(), recorded_);
       return g_signals.load() > 0;

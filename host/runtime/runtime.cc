@@ -26,7 +26,9 @@ Runtime::Runtime(const graph::Pipeline& pipeline, stream::Store& store, const Cl
       store_(store),
       clock_(clock),
       manual_(manual),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  if (!options_.inbox.empty()) inbox_.emplace(system_disk(), options_.inbox);
+}
 
 Runtime::~Runtime() { store_.set_listener(nullptr); }
 
@@ -179,12 +181,27 @@ bool Runtime::housekeep() {
   const Micros now = options_.real_clock->steady();
   if (now - last_look_ < kLookInterval) return stopping_;
   last_look_ = now;
+  take_commands();
   if (now - last_policy_look_ >= kPolicyInterval) {
     last_policy_look_ = now;
     for (const auto& stage : stages_) stage->poll_policy();
   }
   if (!stopping_ && options_.should_stop && options_.should_stop()) begin_stop();
   return stopping_;
+}
+
+void Runtime::take_commands() {
+  if (!inbox_) return;
+  const Status taken = inbox_->apply_all(store_);
+  if (!taken.is_ok() && taken.text() != inbox_fault_)
+    log::error("commands of operators cannot be taken: {}", taken.text());
+  inbox_fault_ = taken.text();
+  // A poisoned store ends the run; a folder that cannot be read does not.
+  if (taken.is_ok()) return;
+  if (const Status flushed = store_.flush(store_.last_commit()); !flushed.is_ok()) {
+    const std::lock_guard lock(error_mutex_);
+    if (error_.is_ok()) error_ = flushed;
+  }
 }
 
 void Runtime::begin_stop() {
@@ -218,6 +235,8 @@ bool Runtime::settled() const {
 }
 
 Result<RunEnd> Runtime::run() {
+  // What an operator said while nobody ran holds before anything moves.
+  if (inbox_) SLUICE_TRY(inbox_->apply_all(store_));
   auto end = manual_ != nullptr ? run_stepped() : run_threads();
   // Says what is durable before anybody is told that it is done. A poisoned store says no again.
   const Status flushed = store_.flush(store_.last_commit());

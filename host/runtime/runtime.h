@@ -18,6 +18,7 @@
 #include "plugin/catalog.h"
 #include "runtime/input.h"
 #include "runtime/observer.h"
+#include "runtime/operator_inbox.h"
 #include "runtime/source.h"
 #include "runtime/stage.h"
 #include "stream/store.h"
@@ -37,6 +38,9 @@ struct RunOptions {
 
   // Called now and then from the driving thread, about ten times a second; true stops the run.
   std::function<bool()> should_stop;
+
+  // Folder in which an operator's commands arrive; empty: none are taken.
+  std::string inbox;
 
   // Real time, for things that are not part of the recorded world: policy files, progress.
   const Clock* real_clock = nullptr;
@@ -103,8 +107,10 @@ class Runtime final : private stream::Listener {
   bool all_idle() const;
   bool settled() const;
   uint64_t activity() const;
-  // Policies and the stop question, at most ten times a second. True once the run is to stop.
+  // Commands, policies and the stop question, at most ten times a second. True once the run is to
+  // stop.
   bool housekeep();
+  void take_commands();
   std::vector<Actor*> actors();
 
   const graph::Pipeline& pipeline_;
@@ -120,6 +126,8 @@ class Runtime final : private stream::Listener {
   std::vector<bool> on_lane_;                 // by index in the pipeline's stages
   std::vector<std::vector<Stage*>> readers_;  // by StreamId
 
+  std::optional<OperatorInbox> inbox_;
+  std::string inbox_fault_;  // said last, so that it is said once
   Micros last_look_{0};
   Micros last_policy_look_{0};
   bool stopping_ = false;
