@@ -1,0 +1,211 @@
+// Invariants 1 and 8: each story ends once, and a duplicate has an original.
+#include "audit/judge.h"
+
+namespace sluice::audit {
+
+namespace {
+
+std::string listed(const std::vector<Ending>& endings) {
+  std::string text;
+  for (const Ending& ending : endings)
+    text += (text.empty() ? "" : "; ") + ending.state + " in " + place_text(ending.place);
+  return text;
+}
+
+template <typename T>
+const std::vector<T>& found(const ById<T>& map, const std::string& id) {
+  static const std::vector<T> kNone;
+  const auto at = map.find(id);
+  return at == map.end() ? kNone : at->second;
+}
+
+// Says from when on a kind of thing is judged, when older ones have to be left out.
+class Horizon {
+ public:
+  Horizon(const Evidence& evidence, const Streams& needed)
+      : after_ms_(evidence.complete_after_ms(needed, &why_)) {}
+
+  // Entries of the very millisecond may have lost their record.
+  bool is_complete(EntryId id) {
+    if (why_ == nullptr || id.ms > after_ms_) return true;
+    ++older_;
+    return false;
+  }
+  void tell(Bench& bench, const std::string& things) const {
+    if (older_ == 0) return;
+    bench.note(std::to_string(older_) + " older " + things +
+               " are not judged: " + why_->spec->name + " is trimmed and complete from " +
+               why_->info.first.text() + " on");
+  }
+
+ private:
+  const StreamState* why_ = nullptr;
+  const uint64_t after_ms_;
+  uint64_t older_ = 0;
+};
+
+Streams joined(Streams a, const Streams& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+void judge_decisions(const Evidence& evidence, Bench& bench) {
+  Horizon horizon(evidence, joined(evidence.lane.terminals, evidence.lane.dead));
+  for (const Place& decision : evidence.decisions) {
+    if (!horizon.is_complete(decision.id)) continue;
+    const std::string id = decision.id.text();
+    bench.look();
+    const auto& endings = found(evidence.endings_by_decision, id);
+    if (endings.size() == 1) continue;
+    if (evidence.open_decisions.contains(id)) {
+      bench.open();
+    } else if (endings.empty()) {
+      bench.offend("decision " + id, decision, "no terminal record and nobody works on it");
+    } else {
+      bench.offend("decision " + id, decision,
+                   std::to_string(endings.size()) + " terminal records: " + listed(endings));
+    }
+  }
+  horizon.tell(bench, "decisions");
+}
+
+// What the planner reads becomes one plan, or a dead letter.
+void judge_intents(const Evidence& evidence, Bench& bench) {
+  Horizon horizon(evidence, joined(evidence.lane.plans, evidence.lane.dead));
+  // Two streams may hold the same id.
+  std::unordered_map<std::string, uint64_t> wanted, met;
+  for (const Place& intent : evidence.intents) {
+    const std::string id = intent.id.text();
+    ++wanted[id];
+    met[id] += found(evidence.letters_by_origin, *intent.stream + ' ' + id).size();
+  }
+  for (const Place& intent : evidence.intents) {
+    if (!horizon.is_complete(intent.id)) continue;
+    const std::string id = intent.id.text();
+    bench.look();
+    const uint64_t count = met[id] + found(evidence.plans_by_intent, id).size();
+    if (count == wanted[id]) continue;
+    if (evidence.open_intents.contains(id))
+      bench.open();
+    else
+      bench.offend("entry " + id, intent,
+                   "expected one plan of it or one dead letter, found " + std::to_string(count));
+  }
+  horizon.tell(bench, "intents and proposals");
+}
+
+void judge_plans(const Evidence& evidence, Bench& bench) {
+  Horizon horizon(evidence, joined(evidence.lane.terminals, evidence.lane.dead));
+  const StreamState* plans_from = nullptr;
+  const uint64_t plans_after = evidence.complete_after_ms(evidence.lane.plans, &plans_from);
+  for (const auto& [id, plans] : evidence.plans) {
+    // An earlier plan of this id may have lost its record: all of them or none.
+    if (!horizon.is_complete(plans.front().place.id)) continue;
+    if (plans_from != nullptr && plans.front().place.id.ms <= plans_after) continue;
+    bench.look(plans.size());
+    const auto& endings = found(evidence.endings_by_plan, id);
+    if (endings.size() == plans.size()) continue;
+    if (evidence.open_plans.contains(id)) {
+      bench.open();
+      continue;
+    }
+    const std::string times =
+        plans.size() == 1 ? "" : " for " + std::to_string(plans.size()) + " plans of this id";
+    bench.offend("plan " + id, plans.back().place,
+                 endings.empty() ? "no terminal record and nobody works on it"
+                                 : std::to_string(endings.size()) + " terminal records" + times +
+                                       ": " + listed(endings));
+  }
+  horizon.tell(bench, "plans");
+}
+
+void judge_duplicate(const Evidence& evidence, const EntryIds& known, const Duplicate& duplicate,
+                     const StreamState* decisions_from, const StreamState* intents_from,
+                     uint64_t intents_after, Bench& bench, uint64_t& older) {
+  const std::string subject = "decision " + duplicate.decision_id;
+  const auto earlier = EntryId::parse(duplicate.earlier);
+  const auto self = EntryId::parse(duplicate.decision_id);
+  if (!earlier || !self) {
+    bench.offend(subject, duplicate.place,
+                 "names \"" + duplicate.earlier + "\" as the earlier decision; expected its id");
+    return;
+  }
+  if (*earlier >= *self) {
+    bench.offend(subject, duplicate.place,
+                 "names " + duplicate.earlier + " as the earlier decision, which is not earlier");
+    return;
+  }
+  if (!known.contains(duplicate.earlier)) {
+    if (decisions_from != nullptr && earlier->ms <= decisions_from->complete_after_ms)
+      ++older;
+    else
+      bench.offend(subject, duplicate.place,
+                   "names " + duplicate.earlier + " as the earlier decision; there is none");
+    return;
+  }
+  if (!found(evidence.intents_by_decision, duplicate.earlier).empty()) return;
+  if (intents_from != nullptr && earlier->ms <= intents_after)
+    ++older;
+  else
+    bench.offend(subject, duplicate.place,
+                 "names decision " + duplicate.earlier +
+                     ", which became no intent: the id was taken for nothing");
+}
+
+}  // namespace
+
+Finding judge_endings(const Evidence& evidence, const Options& options) {
+  Bench bench(1, "every accepted decision reaches exactly one terminal record",
+              "decisions, intents and plans", options);
+  if (evidence.lane.terminals.empty())
+    bench.note("no stream is marked `account: { as: terminal }`");
+  else if (evidence.lane.decisions.empty() && evidence.lane.plans.empty())
+    bench.note("the pipeline has no router and no planner");
+  else {
+    judge_decisions(evidence, bench);
+    if (!evidence.lane.plans.empty()) {
+      judge_intents(evidence, bench);
+      judge_plans(evidence, bench);
+    }
+  }
+  return bench.done();
+}
+
+Finding judge_duplicates(const Evidence& evidence, const Options& options) {
+  Bench bench(8, "a duplicate verdict names an earlier committed record", "duplicates", options);
+  if (evidence.lane.duplicates.empty() && evidence.lane.plans.empty()) {
+    bench.note("no `duplicate` port of a router is wired");
+    return bench.done();
+  }
+  const StreamState *decisions_from = nullptr, *intents_from = nullptr, *plans_from = nullptr;
+  evidence.complete_after_ms(evidence.lane.decisions, &decisions_from);
+  const uint64_t intents_after = evidence.complete_after_ms(evidence.lane.intents, &intents_from);
+  const uint64_t plans_after = evidence.complete_after_ms(evidence.lane.plans, &plans_from);
+  EntryIds known;
+  for (const Place& decision : evidence.decisions) known.insert(decision.id.text());
+  uint64_t older = 0;
+  for (const Duplicate& duplicate : evidence.duplicates) {
+    judge_duplicate(evidence, known, duplicate, decisions_from, intents_from, intents_after, bench,
+                    older);
+  }
+  for (size_t i = 0; i < evidence.skipped.size(); ++i) {
+    const Place& skipped = evidence.skipped[i];
+    const auto plans = evidence.plans.find(evidence.skipped_plans[i]);
+    bool has_original = false;
+    if (plans != evidence.plans.end())
+      for (const Plan& plan : plans->second)
+        has_original = has_original || (plan.executes && plan.place.id <= skipped.id);
+    if (has_original) continue;
+    if (plans_from != nullptr && skipped.id.ms >= plans_after)
+      ++older;  // the original may be among the trimmed plans
+    else
+      bench.offend("plan " + evidence.skipped_plans[i], skipped,
+                   "ended as duplicate_plan, and no earlier plan of this id was to be executed");
+  }
+  bench.look(evidence.duplicates.size() + evidence.skipped.size() - older);
+  if (older > 0)
+    bench.note(std::to_string(older) + " duplicates are not judged: what they name is trimmed");
+  return bench.done();
+}
+
+}  // namespace sluice::audit

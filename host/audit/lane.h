@@ -1,0 +1,40 @@
+// Which streams and stages of a pipeline file play which part in trading.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "graph/pipeline.h"
+
+namespace sluice::audit {
+
+using Streams = std::vector<size_t>;  // indexes into Pipeline::streams, ascending, each once
+
+// Found by plugin and port; empty where the pipeline has none.
+struct Lane {
+  explicit Lane(const graph::Pipeline& pipeline);
+
+  // The stage lies on the way of an entry to a terminal stream.
+  bool has(const graph::StageSpec& stage) const;
+  bool has_stage(std::string_view name) const;
+
+  const graph::Pipeline& pipeline;
+  std::vector<const graph::StageSpec*> on_lane;
+
+  Streams decisions;   // the router reads them
+  Streams duplicates;  // the router's port `duplicate`
+  Streams intents;     // the planner reads them: intents and proposals
+  Streams plans;
+  Streams orders;
+  Streams results;    // of the execution stage
+  Streams terminals;  // `account: { as: terminal }`
+  Streams dead;
+  Streams permits;  // ports `audit`: what became of each permit
+
+  std::vector<const graph::StageSpec*> governors;  // stages with the hook `limits`
+  std::vector<const graph::StageSpec*> ledgers;
+};
+
+bool contains(const Streams& streams, size_t stream);
+
+}  // namespace sluice::audit
