@@ -10,9 +10,11 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "cli/audit_command.h"
 #include "cli/check_command.h"
 #include "cli/common.h"
 #include "cli/completion_command.h"
+#include "cli/ctl_command.h"
 #include "cli/dlq_command.h"
 #include "cli/explain_command.h"
 #include "cli/graph_command.h"
@@ -26,6 +28,7 @@
 #include "cli/streams_command.h"
 #include "cli/tap_command.h"
 #include "cli/test_command.h"
+#include "cli/why_command.h"
 
 namespace sluice::cli {
 
@@ -129,6 +132,9 @@ void add_commands(CLI::App& app, Common& common) {
   add_tap(app, common);
   add_dlq(app, common);
   add_schema(app, common);
+  add_audit(app, common);
+  add_why(app, common);
+  add_ctl(app, common);
   add_plugin(app, common);
   add_policy(app, common);
   add_store(app, common);

@@ -62,6 +62,14 @@ Result<std::unique_ptr<stream::Store>> open_for_reading(Common& common, const St
   return std::unique_ptr<stream::Store>(std::move(*store));
 }
 
+Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place) {
+  auto clock = std::make_unique<ManualClock>();
+  auto store = engine::EmbeddedStore::open_read_only(place.path, common.disk, *clock);
+  if (!store) return with_remedy(store.status(), place);
+  clock->advance_to((*store)->last_commit_time());
+  return StoreAsLeft{std::move(clock), std::move(*store)};
+}
+
 Result<WritableStore> open_for_writing(Common& common, const StorePlace& place) {
   WallTime last_commit;
   {

@@ -34,6 +34,16 @@ Status with_remedy(const Status& error, const StorePlace& place);
 // Errors: kNotFound with what creates a store; kCorrupt; kIo.
 Result<std::unique_ptr<stream::Store>> open_for_reading(Common& common, const StorePlace& place);
 
+// A store opened for reading, under a clock that stands at its last commit.
+struct StoreAsLeft {
+  std::unique_ptr<Clock> clock;  // declared first: the store borrows it
+  std::unique_ptr<stream::Store> store;
+};
+
+// Opens for reading as of the last commit: keys that have expired since are still there, so that
+// what is judged is one moment. Errors: as `open_for_reading`.
+Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place);
+
 // A store for a command that changes entries, and the clock it runs on.
 struct WritableStore {
   std::unique_ptr<Clock> clock;  // declared first: the store borrows it
