@@ -7,11 +7,13 @@
 #include <map>
 
 #include "base/iso_time.h"
+#include "cli/ctl_command.h"
 #include "cli/human.h"
 #include "cli/json_writer.h"
 #include "cli/store_access.h"
 #include "cli/tap_command.h"
 #include "runtime/dead_letter.h"
+#include "runtime/operator_command.h"
 
 namespace sluice::cli {
 
@@ -356,6 +358,8 @@ int run_change(Common& common, const DlqOptions& options, Change change) {
   if (names.empty()) return kUsage;
   const auto opened = open_for_writing(common, *place);
   if (!opened) return fail(common, opened.status());
+  if (const auto records = runtime::operator_stream(*opened->store); !records)
+    return fail(common, records.status());
   const auto changed = change_all(*opened->store, existing(*opened->store, names), *filter, change);
   if (!changed) return fail(common, changed.status());
   common.out << (common.format == Format::kJson ? change_json(*changed)
@@ -380,6 +384,27 @@ stream::Effect removal(const DeadLetterEntry& letter) {
   effect.stream = letter.stream;
   effect.entry = letter.entry.id;
   return effect;
+}
+
+// What an operator did to a letter: once it is gone, this is all that tells of its entry.
+stream::Fields disposal(const DeadLetterEntry& letter, std::string_view command) {
+  return {{"command", command},
+          {"symbol", letter.field("symbol")},
+          {"reason", letter.field(runtime::kDeadReason)},
+          {"by", user_name()},
+          {"stage", letter.field(runtime::kDeadStage)},
+          {"stream", letter.field(runtime::kDeadStream)},
+          {"entry", letter.field(runtime::kDeadId)},
+          {"plan_id", letter.field("plan_id")},
+          {"decision_id", letter.field("decision_id")}};
+}
+
+// Adds the record of it, in a store whose operators' stream is open.
+void add_record(const stream::Store& store, const stream::Fields& record, stream::Unit& unit) {
+  stream::Effect emit;
+  emit.stream = store.find_stream(runtime::kOperatorStream);
+  emit.bytes = record.encoded();
+  if (emit.stream != 0) unit.effects.push_back(emit);
 }
 
 }  // namespace
@@ -425,7 +450,9 @@ Result<DeadLetterChange> replay_dead_letters(stream::Store& store,
   DeadLetterChange change;
   std::vector<stream::Unit> units;
   std::vector<stream::Fields> originals;
+  std::vector<stream::Fields> records;
   originals.reserve(letters.size());  // the units hold views
+  records.reserve(letters.size());
   for (const DeadLetterEntry& letter : letters) {
     const std::string_view origin = letter.field(runtime::kDeadStream);
     const stream::StreamId stream = origin.empty() ? 0 : store.find_stream(origin);
@@ -445,6 +472,7 @@ Result<DeadLetterChange> replay_dead_letters(stream::Store& store,
     emit.stream = stream;
     emit.bytes = original.encoded();
     unit.effects = {emit, removal(letter)};
+    add_record(store, records.emplace_back(disposal(letter, "dlq_replay")), unit);
     units.push_back(std::move(unit));
     change.replayed.push_back({letter.entry.id, std::string(origin), {}});
   }
@@ -459,9 +487,12 @@ Result<DeadLetterChange> drop_dead_letters(stream::Store& store,
                                            std::span<const DeadLetterEntry> letters) {
   DeadLetterChange change;
   std::vector<stream::Unit> units;
+  std::vector<stream::Fields> records;
+  records.reserve(letters.size());  // the units hold views
   for (const DeadLetterEntry& letter : letters) {
     stream::Unit unit;
     unit.effects = {removal(letter)};
+    add_record(store, records.emplace_back(disposal(letter, "dlq_drop")), unit);
     units.push_back(std::move(unit));
   }
   if (units.empty()) return change;
