@@ -13,6 +13,7 @@
 #include <random>
 #include <set>
 
+#include "audit/audit.h"
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
 
@@ -43,8 +44,31 @@ class TradeTest : public ::testing::Test {
     return Program({"run", kPipeline, "--input", input, "--format", "json"}, folder_,
                    {"SLUICE_DATA=" + store_at(store), "SLUICE_KLINES=" + klines_});
   }
+  // What ended well must also hold every invariant.
   Ended run(const std::string& store, const std::string& input) const {
-    return start(store, input).wait();
+    Ended ended = start(store, input).wait();
+    if (ended.exit_code == 0) {
+      EXPECT_EQ(broken_invariants(store), "");
+    }
+    return ended;
+  }
+
+  // What audit has to say of a store, as of its last commit; empty when nothing.
+  std::string broken_invariants(const std::string& store,
+                                const std::string& pipeline = kPipeline) const {
+    static const auto catalog = plugin::Catalog::scan(SLUICE_BINARY_DIR "/plugins");
+    if (!catalog) return catalog.status().text();
+    graph::LoadOptions options;
+    options.environment = {{"SLUICE_DATA", store_at(store)}, {"SLUICE_KLINES", klines_}};
+    options.ask_plugins = false;
+    const graph::Loaded loaded = graph::load_pipeline(pipeline, *catalog, options);
+    if (!loaded.pipeline) return finding_text(loaded.findings.front());
+    ManualClock clock;
+    auto opened = engine::EmbeddedStore::open_read_only(store_at(store), system_disk(), clock);
+    if (!opened) return opened.status().text();
+    clock.advance_to((*opened)->last_commit_time());
+    const auto report = audit::audit(*loaded.pipeline, **opened);
+    return report ? report->text() : report.status().text();
   }
 
   std::vector<stream::Entry> entries(const std::string& store, const std::string& name) const {
@@ -159,6 +183,7 @@ TEST_F(TradeTest, APermitWaitThatFailsNeverLeadsToAnOrder) {
                             .wait();
     ASSERT_EQ(ended.exit_code, 0) << body << ended.err;
     EXPECT_THAT(entries("store", "quantum:stream:apply.order"), ::testing::IsEmpty()) << body;
+    EXPECT_EQ(broken_invariants("store", copy + "/pipelines/trade.yaml"), "") << body;
     size_t refused = 0;
     for (const stream::Entry& letter : entries("store", "quantum:stream:dead"))
       refused += letter.fields.find("sluice.reason") == "policy_error" ? 1 : 0;
