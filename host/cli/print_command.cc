@@ -193,8 +193,9 @@ std::string why_text(const std::string& path, const Effective& value) {
 void collect_paths(const Effective& value, const std::string& path,
                    std::vector<std::string>& paths) {
   for (const Effective& member : value.members) {
-    paths.push_back(path.empty() ? member.key : path + '.' + member.key);
-    collect_paths(member, paths.back(), paths);
+    const std::string own = path.empty() ? member.key : path + '.' + member.key;
+    paths.push_back(own);
+    collect_paths(member, own, paths);
   }
 }
 
