@@ -417,7 +417,7 @@ class SchemaWriter {
   void inputs(const FileKey& each, const plugin::Kind& kind) {
     begin();
     described(each.doc);
-    if (kind.inputs.size() == 1) {
+    if (kind.main_input() != nullptr) {
       key("anyOf");
       json_.StartArray();
       begin();

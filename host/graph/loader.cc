@@ -515,7 +515,8 @@ class Loader {
       facts.reads.push_back(target->stream);
     else
       facts.reads_unknown = true;
-    if (stage.kind != nullptr && stage.kind->inputs.size() != 1) {
+    const plugin::Port* main = stage.kind == nullptr ? nullptr : stage.kind->main_input();
+    if (stage.kind != nullptr && main == nullptr) {
       add(Fault::kWiringForm, from.value.spot,
           fmt::format("{} has several inputs: {}", stage.name, ports_text(stage.kind->inputs)),
           "a map from ports to streams",
@@ -523,8 +524,8 @@ class Loader {
       return false;
     }
     std::string port = "in";
-    if (stage.kind != nullptr && !stage.kind->inputs.front().many) {
-      port = stage.kind->inputs.front().name;
+    if (main != nullptr && !main->many) {
+      port = main->name;
     } else if (target) {
       port = pipeline_.streams[target->stream].key;
     }

@@ -51,6 +51,16 @@ std::string file_stem(const std::string& path) {
 const Port* Kind::find_input(std::string_view wanted) const { return find_port(inputs, wanted); }
 const Port* Kind::find_output(std::string_view wanted) const { return find_port(outputs, wanted); }
 
+const Port* Kind::main_input() const {
+  const Port* main = nullptr;
+  for (const Port& port : inputs) {
+    if (port.optional && inputs.size() > 1) continue;
+    if (main != nullptr) return nullptr;
+    main = &port;
+  }
+  return main;
+}
+
 const Hook* Kind::find_hook(std::string_view wanted) const {
   for (const Hook& hook : hooks) {
     if (hook.name == wanted) return &hook;

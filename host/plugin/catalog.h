@@ -114,6 +114,7 @@ struct Kind {
   std::vector<std::string> reasons;
 
   const Port* find_input(std::string_view name) const;
+  const Port* main_input() const;  // the only one there is, or that is needed; else null
   const Port* find_output(std::string_view name) const;  // a `many` port matches every name
   const Hook* find_hook(std::string_view name) const;
 };

@@ -31,16 +31,16 @@ Told told_of(const paper::Order& order, const Value& trace) {
 
 }  // namespace
 
-void Fills::check(const Settings& settings) { paper::exchange_settings(settings); }
-
 Fills::Fills(const Settings& settings)
-    : account_(paper::account_setting(settings)),
+    : state_(settings.text("state")),
+      account_(settings.text("account")),
       position_key_("quantum:exec:fills:" + account_),
       interval_(settings.duration("interval")),
-      diag_(settings.boolean("diag")),
-      exchange_(paper::Exchange::shared(paper::exchange_settings(settings))) {}
+      diag_(settings.boolean("diag")) {}
 
 Poll Fills::poll(Unit& unit) {
+  if (exchange_ == nullptr) exchange_ = paper::Exchange::open_already(state_, account_);
+  if (exchange_ == nullptr) return idle(interval_);
   const int64_t now_us = trade::micros(unit.now());
   exchange_->advance(now_us);
   const Value stored = unit.get(position_key_);

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "execution/paper_exchange.h"
-#include "execution/paper_settings.h"
 #include "execution/result.h"
 #include "sluice/plugin.h"
 
@@ -18,7 +17,8 @@ namespace sluice::execution {
 //          that of the order whose result was PLACED, so that a ledger books it once.
 //          These are no terminal records: an order that was placed has its own.
 // Once:    the number of the last end told stands in a key, written in the same unit.
-// Shares:  the exchange of the execution stage; give both the same settings.
+// Shares:  the exchange that the execution stage of the same process has open under this state and
+//          account; while there is none, there is nothing to tell.
 // Errors:  an exchange that cannot be asked fails the poll, which is repeated.
 // Threads: [worker].
 class Fills {
@@ -28,7 +28,15 @@ class Fills {
                               .type = SLUICE_SOURCE};
   static constexpr sluice_port kOutputs[] = {
       {.name = "fill", .doc = "One entry for each stop that ended.", .fields = kResultFields}};
-  static constexpr sluice_param kOwnSettings[] = {
+  static constexpr sluice_param kSettings[] = {
+      {.name = "state",
+       .doc = "Folder of the paper exchange, as the execution stage has it.",
+       .type = SLUICE_TEXT,
+       .unit = "path"},
+      {.name = "account",
+       .doc = "Name of the account in that folder.",
+       .type = SLUICE_TEXT,
+       .default_text = "paper"},
       {.name = "interval",
        .doc =
            "Between two looks. Stops trigger on time whatever it is; their fills are told later.",
@@ -40,15 +48,11 @@ class Fills {
        .doc = "Logs a heartbeat every 30 s.",
        .type = SLUICE_BOOLEAN,
        .default_text = "false"}};
-  static constexpr auto kSettings = paper::joined(paper::kExchangeSettings, kOwnSettings);
   static constexpr sluice_key kKeys[] = {
       {"quantum:exec:fills:{account}", "Number of the last end that was told.",
        SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
       {"quantum:exec:stop:{client_order_id}", "Plan and trace of a stop; erased at its end.",
        SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0}};
-
-  // Pure: opens nothing.
-  static void check(const Settings& settings);
 
   explicit Fills(const Settings& settings);
 
@@ -58,11 +62,12 @@ class Fills {
   void tell(const paper::Order& order, Unit& unit) const;
   void tell_heartbeat(const Unit& unit, int64_t told);
 
+  const std::string state_;
   const std::string account_;
   const std::string position_key_;
   const Duration interval_;
   const bool diag_;
-  const std::shared_ptr<paper::Exchange> exchange_;
+  std::shared_ptr<paper::Exchange> exchange_;  // shared with the execution stage; null until found
   Time heartbeat_;
 };
 

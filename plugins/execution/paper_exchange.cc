@@ -200,21 +200,45 @@ void Exchange::remember(const Order& order) {
   newest_us_ = std::max(newest_us_, order.accepted_us);
 }
 
+namespace {
+
+// Exchanges of this process, by journal.
+struct OpenExchanges {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<Exchange>> by_journal;
+};
+OpenExchanges& open_exchanges() {
+  static OpenExchanges open;
+  return open;
+}
+std::string journal_key(const std::string& state, const std::string& account) {
+  return std::filesystem::weakly_canonical(journal_path(state, account));
+}
+
+}  // namespace
+
 std::shared_ptr<Exchange> Exchange::shared(const ExchangeSettings& settings) {
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<Exchange>> open;
-  const std::scoped_lock lock(mutex);
-  const std::string key =
-      std::filesystem::weakly_canonical(journal_path(settings.prices.state, settings.account));
-  if (auto exchange = open[key].lock()) {
+  OpenExchanges& open = open_exchanges();
+  const std::scoped_lock lock(open.mutex);
+  std::weak_ptr<Exchange>& known =
+      open.by_journal[journal_key(settings.prices.state, settings.account)];
+  if (auto exchange = known.lock()) {
     if (exchange->settings_ == settings) return exchange;
     throw std::runtime_error(
         "paper account " + settings.account +
         " is open with other settings; give all stages that trade it the same");
   }
   auto exchange = std::make_shared<Exchange>(settings);
-  open[key] = exchange;
+  known = exchange;
   return exchange;
+}
+
+std::shared_ptr<Exchange> Exchange::open_already(const std::string& state,
+                                                 const std::string& account) {
+  OpenExchanges& open = open_exchanges();
+  const std::scoped_lock lock(open.mutex);
+  const auto known = open.by_journal.find(journal_key(state, account));
+  return known == open.by_journal.end() ? nullptr : known->second.lock();
 }
 
 bool Exchange::decided(std::string_view what, std::string_view client_order_id, double rate) const {

@@ -104,6 +104,10 @@ class Exchange {
   // with the settings of the first.
   static std::shared_ptr<Exchange> shared(const ExchangeSettings& settings);
 
+  // The one that `shared` has open for this account, or null.
+  static std::shared_ptr<Exchange> open_already(const std::string& state,
+                                                const std::string& account);
+
   // Lets time pass: what arrived late is taken, and stops whose price was reached are executed.
   // Every call below does so first. Throws as `place` does.
   void advance(int64_t now_us);

@@ -1027,10 +1027,12 @@ class ExecutionStops : public ExecutionTest {
     lift_limits();
     run(order());
     store_.streams.clear();
-    fills_ = std::make_unique<FakeHost<Fills>>(store_, settings());
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, where());
     opened_ = store_.now();
   }
   ~ExecutionStops() override { fills_.reset(); }
+
+  Texts where() const { return {{"state", root_ + "/state"}}; }
 
   std::vector<Record> told() {
     store_.streams.clear();
@@ -1041,7 +1043,7 @@ class ExecutionStops : public ExecutionTest {
     fills_.reset();
     start();
     lift_limits();
-    fills_ = std::make_unique<FakeHost<Fills>>(store_, settings());
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, where());
   }
 
   std::unique_ptr<FakeHost<Fills>> fills_;
@@ -1099,10 +1101,7 @@ TEST_F(ExecutionStops, NewStopTakesThePlaceOfTheOldAlsoWithAnswersLost) {
     run(stop("s1" + mark, "85000"));
     store_.streams.clear();
     expect_end(run(stop("s2" + mark, "86000")), "PLACED", "");
-    host_.reset();
-    Texts same = settings();
-    same["timeout_rate"] = timeouts;
-    fills_ = std::make_unique<FakeHost<Fills>>(store_, same);
+    fills_ = std::make_unique<FakeHost<Fills>>(store_, where());
     store_.advance(1s);
     const auto ended = told();
     ASSERT_FALSE(ended.empty());
@@ -1180,10 +1179,19 @@ TEST_F(ExecutionStops, UnsoundStopIsRefusedByFieldAndRule) {
               ::testing::HasSubstr("none for MARKET"));
 }
 
+TEST_F(ExecutionStops, WithoutAnOpenExchangeThereIsNothingToTell) {
+  run(stop("s1", "85000"));
+  fills_.reset();
+  host_.reset();
+  store_.set_now(opened_ + 15min);
+  fills_ = std::make_unique<FakeHost<Fills>>(store_, where());
+  EXPECT_TRUE(told().empty());
+}
+
 TEST_F(ExecutionStops, StagesOfOneAccountWithOtherSettingsAreRefused) {
   Texts other = settings();
   other["fee_rate"] = "0";
-  EXPECT_THROW(FakeHost<Fills> host(other), SettingError);
+  EXPECT_THROW(FakeHost<Execution> host(other), SettingError);
 }
 
 TEST_F(ExecutionAct, SettingsThatCannotBeAreRefusedByName) {
