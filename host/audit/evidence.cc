@@ -232,10 +232,19 @@ class Reader {
     if (contains(to_.lane.duplicates, i)) return;
     std::string plan = field(entry, "plan_id");
     if (plan.empty()) return;
+    if (entry.fields.find("plan_published") == "false") {  // a record, but no entry among the plans
+      if (entry.fields.find("reason") == "duplicate_plan") {
+        to_.skipped.push_back(place);
+        to_.skipped_plans.push_back(plan);
+      }
+      to_.plans_by_intent[field(entry, "intent_id")].push_back(place);
+      return;
+    }
     if (entry.fields.find("reason") == "duplicate_plan") {
       to_.skipped.push_back(place);
       to_.skipped_plans.push_back(plan);
-    } else if (!contains(to_.lane.results, i) && entry.fields.find("executed") != "True") {
+    } else if (!contains(to_.lane.results, i) && !entry.fields.find("client_order_id") &&
+               entry.fields.find("executed") != "True") {
       // The plan ended at the gate, and with it what its permit had reserved.
       release(plan, integer_field(entry, "result_us"));
     }

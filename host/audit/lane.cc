@@ -51,7 +51,7 @@ Lane::Lane(const graph::Pipeline& file) : pipeline(file) {
       add_port(results, stage.outputs, "result");
     } else if (plugin == "governor" && stage.kind->find_hook("limits") != nullptr) {
       governors.push_back(&stage);
-    } else if (plugin == "p33" && stage.kind->name == "ledger") {
+    } else if (plugin == "p33" && (stage.kind->name == "ledger" || stage.kind->name == "repair")) {
       ledgers.push_back(&stage);
     }
     add_port(permits, stage.outputs, "audit");

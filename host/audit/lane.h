@@ -32,7 +32,7 @@ struct Lane {
   Streams permits;  // ports `audit`: what became of each permit
 
   std::vector<const graph::StageSpec*> governors;  // stages with the hook `limits`
-  std::vector<const graph::StageSpec*> ledgers;
+  std::vector<const graph::StageSpec*> ledgers;    // stages that write the ledger: p33's
 };
 
 bool contains(const Streams& streams, size_t stream);

@@ -382,12 +382,13 @@ class Teller {
 
   int outcome(const stream::Entry& entry, Happening& to) {
     const std::string plan = field(entry, "plan_id");
-    const std::string state = field(entry, "decision");
+    // What became of the order, where there was one.
+    const std::string state = field(entry, "state");
     to.at = time_of(entry, "result_us");
     to.who.clear();  // known once all is told
     outcome_plans_.push_back(plan);
     const std::string reason = field(entry, "reason");
-    to.text = (state.empty() ? field(entry, "state") : state) + word(reason, ", because ");
+    to.text = (state.empty() ? field(entry, "decision") : state) + word(reason, ", because ");
     if (const std::string error = field(entry, "error"); !error.empty() && error != reason)
       to.values.push_back("error " + error);
     const std::string steps = field(entry, "steps_results");

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <csignal>
 #include <memory>
+#include <set>
+#include <string_view>
 
 #include "base/iso_time.h"
 #include "base/log.h"
@@ -130,13 +132,31 @@ Result<runtime::RunOptions::InputFile> parse_input(const graph::Pipeline& pipeli
                                     ", expected one of: " + externals);
 }
 
-uint64_t external_entries(const graph::Pipeline& pipeline, const stream::Store& store) {
-  uint64_t added = 0;
-  for (const stream::StreamInfo& info : store.streams()) {
-    for (const graph::StreamSpec& spec : pipeline.streams) {
-      if (spec.external && spec.name == info.name) added += info.entries_added;
-    }
+// Streams on which stories begin: fed from outside or by a source, and read on the way to an end.
+std::set<std::string_view> entrances(const graph::Pipeline& pipeline,
+                                     const runtime::Runtime& runtime) {
+  std::set<size_t> fed;
+  for (size_t i = 0; i < pipeline.streams.size(); ++i)
+    if (pipeline.streams[i].external) fed.insert(i);
+  for (const graph::StageSpec& stage : pipeline.stages) {
+    if (stage.kind->type != plugin::KindType::kSource) continue;
+    for (const graph::Wire& out : stage.outputs) fed.insert(out.stream);
   }
+  std::set<std::string_view> names;
+  for (const graph::StageSpec& stage : pipeline.stages) {
+    if (!runtime.on_lane(stage)) continue;
+    for (const graph::Wire& in : stage.inputs)
+      if (fed.contains(in.stream)) names.insert(pipeline.streams[in.stream].name);
+  }
+  return names;
+}
+
+uint64_t entered_so_far(const graph::Pipeline& pipeline, const runtime::Runtime& runtime,
+                        const stream::Store& store) {
+  const std::set<std::string_view> names = entrances(pipeline, runtime);
+  uint64_t added = 0;
+  for (const stream::StreamInfo& info : store.streams())
+    if (names.contains(info.name)) added += info.entries_added;
   return added;
 }
 
@@ -180,7 +200,7 @@ class Run {
     running = runtime->get();
     account.set_runtime(running);
     const uint64_t open_before = running->open_entries();
-    const uint64_t external_before = external_entries(pipeline_, **store);
+    const uint64_t entered_before = entered_so_far(pipeline_, *running, **store);
     announce();
 
     const Micros began = common_.clock.steady();
@@ -191,7 +211,7 @@ class Run {
     Account::Summary summary = account.summary();
     summary.open_before = open_before;
     summary.open_after = running->open_entries();
-    summary.entered = external_entries(pipeline_, **store) - external_before;
+    summary.entered = entered_so_far(pipeline_, *running, **store) - entered_before;
     for (const auto& input : running->inputs()) {
       summary.entered += input->counts().bad;
       summary.known += input->counts().skipped;

@@ -42,7 +42,8 @@ class TradeTest : public ::testing::Test {
 
   Program start(const std::string& store, const std::string& input) const {
     return Program({"run", kPipeline, "--input", input, "--format", "json"}, folder_,
-                   {"SLUICE_DATA=" + store_at(store), "SLUICE_KLINES=" + klines_});
+                   {"SLUICE_DATA=" + store_at(store), "SLUICE_KLINES=" + klines_,
+                    "SLUICE_DISARM_ON_BURST=false"});
   }
   // What ended well must also hold every invariant.
   Ended run(const std::string& store, const std::string& input) const {
@@ -59,7 +60,9 @@ class TradeTest : public ::testing::Test {
     static const auto catalog = plugin::Catalog::scan(SLUICE_BINARY_DIR "/plugins");
     if (!catalog) return catalog.status().text();
     graph::LoadOptions options;
-    options.environment = {{"SLUICE_DATA", store_at(store)}, {"SLUICE_KLINES", klines_}};
+    options.environment = {{"SLUICE_DATA", store_at(store)},
+                           {"SLUICE_KLINES", klines_},
+                           {"SLUICE_DISARM_ON_BURST", "false"}};
     options.ask_plugins = false;
     const graph::Loaded loaded = graph::load_pipeline(pipeline, *catalog, options);
     if (!loaded.pipeline) return finding_text(loaded.findings.front());
@@ -178,9 +181,10 @@ TEST_F(TradeTest, APermitWaitThatFailsNeverLeadsToAnOrder) {
     std::ofstream(copy + "/lua/apply.lua")
         << "return { permit_wait = function(plan) " << body << " end }";
     fs::remove_all(store_at("store"));
-    const Ended ended = Program({"run", copy + "/pipelines/trade.yaml", "--input", kSample},
-                                folder_, {"SLUICE_DATA=" + store_at("store")})
-                            .wait();
+    const Ended ended =
+        Program({"run", copy + "/pipelines/trade.yaml", "--input", kSample}, folder_,
+                {"SLUICE_DATA=" + store_at("store"), "SLUICE_DISARM_ON_BURST=false"})
+            .wait();
     ASSERT_EQ(ended.exit_code, 0) << body << ended.err;
     EXPECT_THAT(entries("store", "quantum:stream:apply.order"), ::testing::IsEmpty()) << body;
     EXPECT_EQ(broken_invariants("store", copy + "/pipelines/trade.yaml"), "") << body;

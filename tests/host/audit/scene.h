@@ -149,6 +149,8 @@ class Scene : public ::testing::Test {
 
   EntryId order(const std::string& plan_id, const std::string& decision,
                 const Changes& changes = {}) {
+    for (const char* permit : {"governor", "p33"})
+      append("permits", {{"event", "consumed"}, {"permit", permit}, {"plan_id", plan_id}});
     return append("orders", merged({{"plan_id", plan_id},
                                     {"plan_hash", "hash-" + plan_id},
                                     {"leg", "0"},
@@ -165,16 +167,21 @@ class Scene : public ::testing::Test {
   }
   EntryId fill(const std::string& plan_id, const std::string& decision,
                const Changes& changes = {}) {
-    return append("results", merged({{"plan_id", plan_id},
-                                     {"client_order_id", "sl1-" + plan_id},
-                                     {"symbol", "BTCUSDT"},
-                                     {"side", "BUY"},
-                                     {"status", "FILLED"},
-                                     {"executed_qty", "0.001"},
-                                     {"sent_us", now_us()},
-                                     {"result_us", now_us()},
-                                     {"decision_id", decision}},
-                                    changes));
+    const Changes result = merged({{"plan_id", plan_id},
+                                   {"client_order_id", "sl1-" + plan_id},
+                                   {"symbol", "BTCUSDT"},
+                                   {"side", "BUY"},
+                                   {"status", "FILLED"},
+                                   {"executed_qty", "0.001"},
+                                   {"sent_us", now_us()},
+                                   {"result_us", now_us()},
+                                   {"decision_id", decision}},
+                                  changes);
+    // The plan's record in the stream of outcomes, as apply.result makes it.
+    append("outcomes",
+           merged(result,
+                  {{"state", result.at("status")}, {"decision", "EXECUTE"}, {"executed", "True"}}));
+    return append("results", result);
   }
 
   // Everything up to the order, of a decision of its own; gives the decision's id.

@@ -74,12 +74,22 @@ TEST_F(TradeCommandsTest, SampleAuditsCleanInBothForms) {
 
 TEST_F(TradeCommandsTest, BrokenInvariantEndsWithFindingsAndIsNamed) {
   run_sample();
-  ASSERT_EQ(
-      sluice({"ctl", kPipeline, "repair-ledger", "BTCUSDT", "-7", "--reason", "wrong"}).exit_code,
-      kFine);
+  {
+    const SystemClock clock;
+    auto opened = engine::EmbeddedStore::open(store(), {}, system_disk(), clock);
+    ASSERT_TRUE(opened) << opened.status().text();
+    const stream::Fields wrong{{"last_known_amt", "-7"}, {"updated_at", "0"}};
+    stream::Effect put;
+    put.kind = stream::EffectKind::kPutFields;
+    put.key = "quantum:position:ledger:BTCUSDT";
+    put.bytes = wrong.encoded();
+    stream::Unit unit;
+    unit.effects = {put};
+    ASSERT_TRUE((*opened)->commit({&unit, 1}, nullptr));
+  }
   const Ended human = sluice({"audit", kPipeline});
   EXPECT_EQ(human.exit_code, kFindings);
-  EXPECT_THAT(human.out, AllOf(HasSubstr("6 is broken"), HasSubstr("the ledger -7")));
+  EXPECT_THAT(human.out, AllOf(HasSubstr("6 is broken"), HasSubstr("BTCUSDT says -7")));
   const Ended json = sluice({"audit", kPipeline, "--format", "json"});
   EXPECT_EQ(json.exit_code, kFindings);
   EXPECT_THAT(json.out, StartsWith("{\"holds\":false,"));
