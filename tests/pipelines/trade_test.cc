@@ -84,13 +84,25 @@ class TradeTest : public ::testing::Test {
     return std::move(range).value();
   }
 
-  std::multiset<std::string> terminal_records(const std::string& store) const {
+  // Fields that hold when, in which order and at what price an order was sent. After a kill between
+  // the request and the answer execution asks for seconds whether the order is there before it
+  // sends it, so these may differ; what became of each plan may not.
+  static bool is_of_the_moment(std::string_view field) {
+    static const std::set<std::string_view> kFields = {"timestamp", "payload",      "sent_us",
+                                                       "result_us", "order_id",     "avg_price",
+                                                       "fee",       "steps_results"};
+    return kFields.contains(field);
+  }
+
+  std::multiset<std::string> terminal_records(const std::string& store,
+                                              bool with_moments = true) const {
     std::multiset<std::string> records;
     for (const char* name : kTerminalStreams) {
       for (const stream::Entry& entry : entries(store, name)) {
         std::string text = name;
         for (const stream::FieldView& field : entry.fields.view()) {
           if (field.name == "sluice.deliveries" || field.name == "sluice.id") continue;
+          if (!with_moments && is_of_the_moment(field.name)) continue;
           text += "\n" + std::string(field.name) + "=" + std::string(field.value);
         }
         records.insert(text);
@@ -201,7 +213,7 @@ TEST_F(TradeTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
   ASSERT_EQ(run("calm", kSample).exit_code, 0);
   const auto calm = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - begin);
-  const auto expected = terminal_records("calm");
+  const auto expected = terminal_records("calm", false);
 
   const char* wanted = std::getenv("SLUICE_KILLS");
   const int trials = wanted != nullptr ? std::atoi(wanted) : 50;
@@ -220,7 +232,7 @@ TEST_F(TradeTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
     }
     const Ended ended = run(store, kSample);
     ASSERT_EQ(ended.exit_code, 0) << "seed " << seed << " trial " << trial << ": " << ended.err;
-    ASSERT_EQ(difference(expected, terminal_records(store)), "")
+    ASSERT_EQ(difference(expected, terminal_records(store, false)), "")
         << "seed " << seed << " trial " << trial;
     std::filesystem::remove_all(store_at(store));
   }
