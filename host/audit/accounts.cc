@@ -69,9 +69,11 @@ void judge_decisions(const Evidence& evidence, Bench& bench) {
   horizon.tell(bench, "decisions");
 }
 
-// What the planner reads becomes one plan, or a dead letter.
+// What the planner reads becomes one plan, or a dead letter, or ends at once: a plan of a known id
+// that is not to be executed is told of in its terminal record alone.
 void judge_intents(const Evidence& evidence, Bench& bench) {
-  Horizon horizon(evidence, joined(evidence.lane.plans, evidence.lane.dead));
+  Horizon horizon(evidence,
+                  joined(joined(evidence.lane.plans, evidence.lane.dead), evidence.lane.terminals));
   // Two streams may hold the same id.
   std::unordered_map<std::string, uint64_t> wanted, met;
   for (const Place& intent : evidence.intents) {
@@ -83,7 +85,8 @@ void judge_intents(const Evidence& evidence, Bench& bench) {
     if (!horizon.is_complete(intent.id)) continue;
     const std::string id = intent.id.text();
     bench.look();
-    const uint64_t count = met[id] + found(evidence.plans_by_intent, id).size();
+    const uint64_t count = met[id] + found(evidence.plans_by_intent, id).size() +
+                           found(evidence.endings_by_intent, id).size();
     if (count == wanted[id]) continue;
     if (evidence.open_intents.contains(id))
       bench.open();
@@ -194,7 +197,8 @@ Finding judge_duplicates(const Evidence& evidence, const Options& options) {
     bool has_original = false;
     if (plans != evidence.plans.end())
       for (const Plan& plan : plans->second)
-        has_original = has_original || (plan.executes && plan.place.id <= skipped.id);
+        // Two streams: within a millisecond their ids have no order.
+        has_original = has_original || (plan.executes && plan.place.id.ms <= skipped.id.ms);
     if (has_original) continue;
     if (plans_from != nullptr && skipped.id.ms >= plans_after)
       ++older;  // the original may be among the trimmed plans

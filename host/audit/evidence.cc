@@ -79,7 +79,7 @@ class Reader {
     const Lane& lane = to_.lane;
     for (const Streams* streams :
          {&lane.decisions, &lane.duplicates, &lane.intents, &lane.plans, &lane.orders,
-          &lane.results, &lane.terminals, &lane.dead, &lane.permits})
+          &lane.results, &lane.fills, &lane.terminals, &lane.dead, &lane.permits})
       if (contains(*streams, i)) return true;
     return false;
   }
@@ -151,6 +151,7 @@ class Reader {
     if (contains(lane.plans, i)) take_plan(place, entry);
     if (contains(lane.orders, i)) take_order(place, entry);
     if (contains(lane.results, i)) take_result(place, entry);
+    if (contains(lane.fills, i)) to_.fills.push_back(read_execution(place, entry));
     if (contains(lane.terminals, i)) take_terminal(i, place, entry);
     if (contains(lane.dead, i)) take_letter(place, entry);
     if (contains(lane.permits, i)) take_permit_event(place, entry);
@@ -201,7 +202,7 @@ class Reader {
     to_.orders.push_back(std::move(order));
   }
 
-  void take_result(const Place& place, const stream::Entry& entry) {
+  static Execution read_execution(const Place& place, const stream::Entry& entry) {
     Execution result;
     result.place = place;
     result.plan_id = field(entry, "plan_id");
@@ -212,7 +213,14 @@ class Reader {
     result.executed = Decimal::parse(entry.fields.find("executed_qty").value_or(""));
     result.sent_us = integer_field(entry, "sent_us");
     result.result_us = integer_field(entry, "result_us");
-    if (result.executed && result.executed->is_zero()) release(result.plan_id, result.result_us);
+    return result;
+  }
+
+  void take_result(const Place& place, const stream::Entry& entry) {
+    Execution result = read_execution(place, entry);
+    // A stop that rests keeps its share.
+    const bool is_unused = result.executed && result.executed->is_zero();
+    if (is_unused && result.status != "PLACED") release(result.plan_id, result.result_us);
     to_.results.push_back(std::move(result));
   }
 
@@ -232,23 +240,18 @@ class Reader {
     if (contains(to_.lane.duplicates, i)) return;
     std::string plan = field(entry, "plan_id");
     if (plan.empty()) return;
-    if (entry.fields.find("plan_published") == "false") {  // a record, but no entry among the plans
-      if (entry.fields.find("reason") == "duplicate_plan") {
-        to_.skipped.push_back(place);
-        to_.skipped_plans.push_back(plan);
-      }
-      to_.plans_by_intent[field(entry, "intent_id")].push_back(place);
-      return;
-    }
+    const auto published = entry.fields.find("plan_published");  // said by the planner alone
     if (entry.fields.find("reason") == "duplicate_plan") {
       to_.skipped.push_back(place);
       to_.skipped_plans.push_back(plan);
-    } else if (!contains(to_.lane.results, i) && !entry.fields.find("client_order_id") &&
-               entry.fields.find("executed") != "True") {
+    } else if (!published && field(entry, "client_order_id").empty()) {
       // The plan ended at the gate, and with it what its permit had reserved.
       release(plan, integer_field(entry, "result_us"));
     }
-    to_.endings_by_plan[std::move(plan)].push_back(ending);
+    if (published == "false")
+      to_.endings_by_intent[field(entry, "intent_id")].push_back(ending);
+    else
+      to_.endings_by_plan[std::move(plan)].push_back(ending);
   }
 
   void take_letter(const Place& place, const stream::Entry& entry) {

@@ -115,10 +115,12 @@ struct Evidence {
   ById<Ending> endings_by_decision;
   ById<Ending> endings_by_plan;
   ById<Ending> letters_by_origin;  // "stream id"
+  ById<Ending> endings_by_intent;  // of plans that ended without an entry in the plan stream
   std::vector<Place> skipped;      // plans that ended as duplicate_plan, with their plan ids:
   std::vector<std::string> skipped_plans;
   std::vector<Order> orders;
   std::vector<Execution> results;
+  std::vector<Execution> fills;  // of stops; their orders have a result of their own
   std::unordered_map<std::string, int64_t> released;  // by plan: when nothing was executed, at us
   std::vector<Duplicate> duplicates;
   std::vector<Act> acts;

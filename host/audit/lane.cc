@@ -56,6 +56,9 @@ Lane::Lane(const graph::Pipeline& file) : pipeline(file) {
     }
     add_port(permits, stage.outputs, "audit");
   }
+  for (const graph::StageSpec* ledger : ledgers)
+    for (const graph::Wire& in : ledger->inputs)
+      if (!contains(results, in.stream)) add(fills, in.stream);
   // Stages stand in topological order: from the end backwards each is known when it is asked for.
   for (size_t i = file.stages.size(); i-- > 0;) {
     const graph::StageSpec& stage = file.stages[i];

@@ -27,6 +27,7 @@ struct Lane {
   Streams plans;
   Streams orders;
   Streams results;    // of the execution stage
+  Streams fills;      // what else the ledger reads: what became of stops that rested
   Streams terminals;  // `account: { as: terminal }`
   Streams dead;
   Streams permits;  // ports `audit`: what became of each permit

@@ -14,7 +14,7 @@ constexpr std::string_view kSnapshots = "quantum:position:snapshot:";
 
 // What is known of one symbol.
 struct Books {
-  Decimal fills;  // of every result since the last repair
+  Decimal fills;  // of every order and stop since the last repair
   bool out_of_range = false;
   const Execution* last = nullptr;
   const Act* repair = nullptr;
@@ -39,6 +39,17 @@ std::optional<Decimal> decimal_field(stream::FieldsView fields, std::string_view
   return Decimal::parse(fields.find(name).value_or(""));
 }
 
+void add_fill(const Execution& result, BySymbol& symbols) {
+  if (!result.executed || !result.executed->is_positive()) return;
+  Books& books = symbols[result.symbol];
+  if (books.repair != nullptr && result.place.id < books.repair->place.id) return;
+  const auto sum = result.side == "SELL" ? books.fills.minus(*result.executed)
+                                         : books.fills.plus(*result.executed);
+  books.out_of_range = books.out_of_range || !sum;
+  books.fills = sum.value_or(books.fills);
+  if (books.last == nullptr || books.last->result_us <= result.result_us) books.last = &result;
+}
+
 void add_fills(const Evidence& evidence, BySymbol& symbols) {
   for (const Act& act : evidence.acts) {
     if (act.command != "repair_ledger") continue;
@@ -47,16 +58,8 @@ void add_fills(const Evidence& evidence, BySymbol& symbols) {
     books.repair = &act;
     books.fills = Decimal::parse(act.amount).value_or(Decimal());
   }
-  for (const Execution& result : evidence.results) {
-    if (!result.executed || !result.executed->is_positive()) continue;
-    Books& books = symbols[result.symbol];
-    if (books.repair != nullptr && result.place.id < books.repair->place.id) continue;
-    const auto sum = result.side == "SELL" ? books.fills.minus(*result.executed)
-                                           : books.fills.plus(*result.executed);
-    books.out_of_range = books.out_of_range || !sum;
-    books.fills = sum.value_or(books.fills);
-    books.last = &result;
-  }
+  for (const Execution& result : evidence.results) add_fill(result, symbols);
+  for (const Execution& fill : evidence.fills) add_fill(fill, symbols);
 }
 
 Status add_keys(const stream::Store& store, BySymbol& symbols) {
@@ -148,7 +151,9 @@ Result<Finding> judge_ledger(const Evidence& evidence, const stream::Store& stor
     return bench.done();
   }
   const StreamState* why = nullptr;
-  evidence.complete_after_ms(evidence.lane.results, &why);
+  Streams booked = evidence.lane.results;
+  booked.insert(booked.end(), evidence.lane.fills.begin(), evidence.lane.fills.end());
+  evidence.complete_after_ms(booked, &why);
   BySymbol symbols;
   add_fills(evidence, symbols);
   SLUICE_TRY(add_keys(store, symbols));

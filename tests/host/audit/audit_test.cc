@@ -245,6 +245,31 @@ TEST_F(AuditTest, ReservationsOfOrdersThatExecutedNothingAreGivenBack) {
   EXPECT_THAT(judge(5).offences, IsEmpty());
 }
 
+TEST_F(AuditTest, ReservationsOfStopsThatRestAreKept) {
+  for (const char* plan : {"p1", "p2", "p3", "p4"}) {
+    whole(plan, {}, {{"status", "PLACED"}, {"executed_qty", "0"}});
+    append("outcomes", {{"plan_id", plan},
+                        {"executed", "False"},
+                        {"client_order_id", std::string("sl1-") + plan},
+                        {"result_us", now_us()}});
+    clock_.advance(minutes(1));
+  }
+  EXPECT_THAT(offences(judge(5)), ElementsAre(HasSubstr("plan p4: quantum:governor:rate:hour")));
+}
+
+TEST_F(AuditTest, ReservationsAreNotGivenBackByPlansThatEndAtOnce) {
+  for (const char* plan : {"p1", "p2", "p3", "p4"}) {
+    whole(plan);
+    append("outcomes", {{"plan_id", plan},
+                        {"executed", "False"},
+                        {"reason", "kill_switch_active"},
+                        {"plan_published", "false"},
+                        {"result_us", now_us()}});
+    clock_.advance(minutes(1));
+  }
+  EXPECT_THAT(offences(judge(5)), ElementsAre(HasSubstr("plan p4: quantum:governor:rate:hour")));
+}
+
 TEST_F(AuditTest, DayIsCountedByItsOwnDate) {
   const auto daily = [&](const std::string& day, const std::string& amount) {
     return Changes{{R"("2025-12-15", "amount": 9000000000)", ""},
@@ -281,6 +306,20 @@ TEST_F(AuditTest, LedgerThatIsNotTheSumOfFillsIsNamed) {
   EXPECT_THAT(offences(judge(6)),
               ElementsAre("BTCUSDT: quantum:position:ledger:BTCUSDT says 0.002, fills add up to "
                           "0.001"));
+}
+
+TEST_F(AuditTest, FillsOfStopsCountInTheSum) {
+  whole("p1");
+  append("fills", {{"plan_id", "p1"},
+                   {"client_order_id", "sl1-stop"},
+                   {"symbol", "BTCUSDT"},
+                   {"side", "SELL"},
+                   {"status", "FILLED"},
+                   {"executed_qty", "0.001"},
+                   {"result_us", now_us()}});
+  books("0", "0");
+  rest();
+  EXPECT_THAT(offences(judge(6)), IsEmpty());
 }
 
 TEST_F(AuditTest, PositionThatIsNotTheLedgerIsNamed) {
@@ -370,6 +409,14 @@ TEST_F(AuditTest, DuplicateThatNamesNoEarlierDecisionIsNamed) {
                   "decision " + second + ": names \"\" as the earlier decision; expected its id"));
   intend(first);
   EXPECT_EQ(judge(8).offences.size(), 3u);
+}
+
+TEST_F(AuditTest, DuplicatePlanMayStandBeforeItsOriginalWithinAMillisecond) {
+  const std::string decision = decide();
+  plan("p0", decision, intend(decision));
+  plan("p1", decision, intend(decision));
+  append("outcomes", {{"plan_id", "p1"}, {"decision", "SKIP"}, {"reason", "duplicate_plan"}});
+  EXPECT_THAT(offences(judge(8)), IsEmpty());
 }
 
 TEST_F(AuditTest, DuplicatePlanWithoutAnOriginalIsNamed) {
