@@ -19,7 +19,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations asan tsan fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property asan tsan fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -43,6 +43,9 @@ test: build  ## build and run all tests
 
 mutations: build  ## 2,000 random changes to the shipped pipeline: what check accepts must run
 	@SLUICE_MUTATIONS=2000 $(BUILD)/tests/mutation_test
+
+property: build  ## 10,000 random sequences of what can happen to the trade pipeline
+	@SLUICE_CASES=10000 $(BUILD)/tests/trade_property_test
 
 asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
 	@cmake --preset asan $(LAUNCHER)
