@@ -30,7 +30,7 @@ struct Plan {
   std::string notional, mark_price;    // decimals; openings only
   std::string leverage = "1";
   std::string confidence, risk_budget_usd;  // openings only; empty: the intent said nothing
-  std::string source;  // intent_bridge or harvest
+  std::string source;                       // intent_bridge or harvest
   std::string intent_id, decision_id, decision_us, trace_id, intent_timestamp, policy;
   std::string created_us;
   std::string plan_hash;
