@@ -226,7 +226,9 @@ Finding judge_limits(const Evidence& evidence, const Options& options) {
         ends_us = std::min(ends_us, released->second);
       auto& steps = counters[share.counter];
       steps.push_back({share.at_us, share.amount, &one, share.limit});
-      if (ends_us != INT64_MAX) steps.push_back({ends_us, -share.amount, &one, {}});
+      // A share of nothing would enter once more where it leaves.
+      if (ends_us != INT64_MAX && share.amount > 0)
+        steps.push_back({ends_us, -share.amount, &one, {}});
     }
   }
   Limits limits(evidence);

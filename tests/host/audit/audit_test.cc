@@ -245,6 +245,13 @@ TEST_F(AuditTest, ReservationsOfOrdersThatExecutedNothingAreGivenBack) {
   EXPECT_THAT(judge(5).offences, IsEmpty());
 }
 
+TEST_F(AuditTest, ShareOfNothingGivenBackOnTheNextDayIsFine) {
+  const std::string nothing = with(governor_permit("p1"), {{"9000000000", "0"}});
+  clock_.advance(hours(20));
+  whole("p1", {{"governor_permit", nothing}}, {{"status", "EXPIRED"}, {"executed_qty", "0"}});
+  EXPECT_THAT(offences(judge(5)), IsEmpty());
+}
+
 TEST_F(AuditTest, ReservationsOfStopsThatRestAreKept) {
   for (const char* plan : {"p1", "p2", "p3", "p4"}) {
     whole(plan, {}, {{"status", "PLACED"}, {"executed_qty", "0"}});
