@@ -359,6 +359,7 @@ class World final : public runtime::Probe {
   Answer report(const Exchange::Order& order) const;
   Answer unsent(const std::string& status, const std::string& reason) const;
   bool is_killed_now() const;
+  bool is_next(const Exchange::Order& order) const;
 
   const engine::Durability durability_;
   SystemClock real_;
@@ -555,11 +556,12 @@ void World::decide(const std::string& symbol, const std::string& side, const std
 }
 
 void World::repeat_decision(int pick) {
-  // Later the same id makes a plan of its own.
+  // Once dedupe_ttl is over, the same id is ordered again under the client order id of the first.
   std::erase_if(decided_, [&](const Decided& old) { return now_us() - old.at_us > kPlanIdTtlUs; });
   if (decided_.empty()) return;
   const Decided old = decided_[static_cast<size_t>(pick) % decided_.size()];
   decide(old.symbol, "BUY", old.id, old.at_us);
+  settle();  // before a leap takes it beyond that time
 }
 
 void World::bad_decision(int pick) {
@@ -634,6 +636,9 @@ void World::steal_permit(int pick) {
 
 // What the source `fills` would tell of it.
 void World::trigger_stop(int pick) {
+  // The ledger books what only reduces no further than to zero, so a stop that is booked before an
+  // opening whose answer was lost is booked short.
+  if (runtime_->open_entries() > 0) return;
   const std::string id = exchange_.trigger(pick);
   if (id.empty()) return;
   ++totals.triggered;
@@ -768,6 +773,19 @@ World::Answer World::report(const Exchange::Order& order) const {
   return answer;
 }
 
+// Orders of a symbol are told of in the order they were taken: the ledger books what only reduces
+// no further than to zero, so a close that is booked too early or too late is booked short.
+bool World::is_next(const Exchange::Order& order) const {
+  std::set<std::string> told;
+  for (const stream::Entry& result : entries("results"))
+    told.insert(text_of(result, "client_order_id"));
+  const auto& orders = exchange_.orders();
+  return std::all_of(orders.begin(), orders.end(), [&](const auto& other) {
+    return other.second.symbol != order.symbol || other.second.id >= order.id ||
+           told.contains(other.first);
+  });
+}
+
 World::Answer World::act(const graph::StageSpec&, const runtime::Item& item) {
   const auto field = [&](std::string_view name) {
     return std::string(item.request.find(name).value_or(""));
@@ -777,7 +795,7 @@ World::Answer World::act(const graph::StageSpec&, const runtime::Item& item) {
   unknown.after = seconds(1);
   if (const Exchange::Order* known = exchange_.find(item.idempotency_key);
       known != nullptr && exchange_.mood != Mood::kLosesAnswers)
-    return report(*known);
+    return is_next(*known) ? report(*known) : unknown;
   if (exchange_.mood == Mood::kBreaks) {
     unknown.kind = Answer::Kind::kFailed;
     unknown.detail = "connection lost";
@@ -796,7 +814,7 @@ World::Answer World::act(const graph::StageSpec&, const runtime::Item& item) {
   order.stop_price = field("stop_price") == "0" ? "" : field("stop_price");
   order.reduce_only = field("reduce_only") == "true";
   const Exchange::Order& taken = exchange_.take(item.idempotency_key, std::move(order), now_us());
-  return exchange_.mood == Mood::kLosesAnswers ? unknown : report(taken);
+  return exchange_.mood == Mood::kLosesAnswers || !is_next(taken) ? unknown : report(taken);
 }
 
 // --- The end ---
