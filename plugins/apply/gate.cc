@@ -1,6 +1,5 @@
 #include "apply/gate.h"
 
-#include "apply/audit.h"
 #include "apply/stop.h"
 #include "common/control.h"
 #include "common/json.h"
@@ -229,8 +228,8 @@ Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const
                         {"decision_us", plan.decision_us},
                         {"action", plan.action},
                         {"policy", c.unit.policy_version()}});
-  audit(c, {"governor", "consumed", c.governor.text()}, "");
-  audit(c, {"p33", "consumed", c.p33.text()}, "");
+  audit(c, "governor", "consumed", "");
+  audit(c, "p33", "consumed", "");
   c.unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] OK plan=" + plan.plan_id + " symbol=" + plan.symbol +
                                   " wait_ms=" + milliseconds(c.waited()) +
                                   " safe_qty=" + order.quantity.text());
@@ -245,8 +244,8 @@ Verdict Gate::end(const Case& c, Ending ending) const {
     if (!value.present()) return "missing";
     return ending.expired == permit ? "expired" : "refused";
   };
-  audit(c, {"governor", event("governor", c.governor), c.governor.text()}, outcome.reason);
-  audit(c, {"p33", event("p33", c.p33), c.p33.text()}, outcome.reason);
+  audit(c, "governor", event("governor", c.governor), outcome.reason);
+  audit(c, "p33", event("p33", c.p33), outcome.reason);
   c.unit.log(SLUICE_LOG_INFO,
              "[PERMIT_WAIT] BLOCK plan=" + c.plan.plan_id + " symbol=" + c.plan.symbol +
                  " wait_ms=" + milliseconds(c.waited()) + " error=" + outcome.error);
@@ -273,7 +272,8 @@ void Gate::give_back(const Case& c, bool took_permits) const {
   }
 }
 
-void Gate::audit(const Case& c, const PermitUse& use, std::string_view reason) const {
+void Gate::audit(const Case& c, std::string_view permit, std::string_view event,
+                 std::string_view reason) const {
   trade::JsonObject inputs;
   inputs.boolean("kill_switch", c.is_killed)
       .boolean("disarmed", c.disarm.present())
@@ -287,7 +287,11 @@ void Gate::audit(const Case& c, const PermitUse& use, std::string_view reason) c
     inputs.number("position_amt", trade::decimal_text(c.position->amount))
         .integer("snapshot_age_seconds", trade::age_seconds(*c.position, c.unit.now()));
   }
-  c.unit.emit("audit", audit_record(c.plan, use, reason, inputs.str(), c.unit));
+  std::string why;
+  const auto json = trade::Json::parse(permit == "p33" ? c.p33.text() : c.governor.text(), why);
+  const auto valid_until = json ? json->number_of("valid_until_us") : std::string_view();
+  c.unit.emit("audit", trade::trail_record(
+                           c.plan, {permit, event, reason, inputs.str(), valid_until}, c.unit));
 }
 
 }  // namespace sluice::apply

@@ -4,9 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "apply/audit.h"
 #include "apply/hooks.h"
+#include "common/control.h"
 #include "common/permit.h"
+#include "common/permit_trail.h"
 #include "common/plan.h"
 #include "sluice/plugin.h"
 
@@ -81,7 +82,7 @@ class Gate {
       {.name = "audit",
        .doc = "What became of each permit.",
        .flags = SLUICE_PORT_OPTIONAL,
-       .fields = kAuditFields}};
+       .fields = trade::kTrailFields}};
 
   static constexpr sluice_param kSettings[] = {
       {.name = "account",
@@ -100,8 +101,8 @@ class Gate {
   static constexpr const auto& kHooks = kApplyHooks;
 
   static constexpr sluice_key kKeys[] = {
-      {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
+      trade::kKillSwitch,
+      trade::kGlobalKillSwitch,
       {.pattern = "quantum:apply:disarmed",
        .doc = "Nothing is ordered while it is there. Only an operator erases it.",
        .access = SLUICE_KEY_READS},
@@ -170,7 +171,8 @@ class Gate {
   Verdict send(const Case& c, const Order& order, int64_t valid_until_us) const;
   Verdict end(const Case& c, Ending ending) const;
   void give_back(const Case& c, bool took_permits) const;
-  void audit(const Case& c, const PermitUse& use, std::string_view reason) const;
+  void audit(const Case& c, std::string_view permit, std::string_view event,
+             std::string_view reason) const;
 
   const std::string account_;
   const bool disarm_lets_closes_;

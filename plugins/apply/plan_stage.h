@@ -102,8 +102,8 @@ class PlanStage {
   static constexpr const auto& kHooks = kApplyHooks;
 
   static constexpr sluice_key kKeys[] = {
-      {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
+      trade::kKillSwitch,
+      trade::kGlobalKillSwitch,
       {.pattern = "quantum:position:snapshot:{symbol}",
        .doc = "Price and filters of an opening; leverage and balance where they are there.",
        .access = SLUICE_KEY_READS},

@@ -11,8 +11,13 @@
 
 namespace sluice::trade {
 
-inline constexpr std::string_view kKillKey = "quantum:kill";
-inline constexpr std::string_view kGlobalKillKey = "quantum:global:kill_switch";
+// The kill switch, as the kinds that obey it describe it.
+inline constexpr sluice_key kKillSwitch{
+    .pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS};
+inline constexpr sluice_key kGlobalKillSwitch{
+    .pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS};
+inline constexpr std::string_view kKillKey = kKillSwitch.pattern;
+inline constexpr std::string_view kGlobalKillKey = kGlobalKillSwitch.pattern;
 
 // There: no plan becomes an order until an operator erases it. Text: a JSON object with `reason`,
 // `context`, `timestamp` and `by`; it never expires.

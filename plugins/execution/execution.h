@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "common/control.h"
 #include "execution/order.h"
 #include "execution/paper_exchange.h"
 #include "execution/paper_settings.h"
@@ -162,8 +163,8 @@ class Execution {
        .results = kRateLimit,
        .result_count = 4}};
   static constexpr sluice_key kKeys[] = {
-      {"quantum:kill", "Kill switch.", SLUICE_KEY_READS, 0},
-      {"quantum:global:kill_switch", "Kill switch.", SLUICE_KEY_READS, 0},
+      trade::kKillSwitch,
+      trade::kGlobalKillSwitch,
       {"quantum:exec:processed:{client_order_id}", "Orders that were taken up; 86400 s.",
        SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
       {"quantum:exec:lock:{symbol}:{action}", "The order under way; 30 s, erased at its end.",

@@ -48,18 +48,13 @@ void note(const Failure& failure, Review& review) {
 }
 
 void audit(const Plan& plan, const Review& review, std::string_view valid_until_us, Unit& unit) {
-  unit.emit("audit", {{"event", review.reason.empty() ? "issued" : "denied"},
-                      {"permit", "governor"},
-                      {"plan_id", plan.plan_id},
-                      {"plan_hash", plan.plan_hash},
-                      {"symbol", plan.symbol},
-                      {"action", plan.action},
-                      {"reason", review.reason},
-                      {"inputs", inputs_text(plan, review, unit.now())},
-                      {"policy", unit.policy_version()},
-                      {"valid_until_us", valid_until_us},
-                      {"at_us", trade::micros_text(unit.now())},
-                      {"trace_id", plan.trace_id}});
+  unit.emit("audit", trade::trail_record(plan,
+                                         {.permit = "governor",
+                                          .event = review.reason.empty() ? "issued" : "denied",
+                                          .reason = review.reason,
+                                          .inputs = inputs_text(plan, review, unit.now()),
+                                          .valid_until_us = valid_until_us},
+                                         unit));
 }
 
 Limits limits_of(const Plan& plan, const Unit& unit) {

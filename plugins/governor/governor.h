@@ -1,7 +1,9 @@
 // Grants or refuses each plan a permit, within rates and daily limits.
 #pragma once
 
+#include "common/control.h"
 #include "common/permit.h"
+#include "common/permit_trail.h"
 #include "common/plan.h"
 #include "governor/review.h"
 #include "sluice/plugin.h"
@@ -26,9 +28,6 @@ class Governor {
 
   static constexpr const char* kEventFields[] = {"event",     "plan_id",     "symbol", "reason",
                                                  "timestamp", "decision_id", nullptr};
-  static constexpr const char* kAuditFields[] = {
-      "event",  "permit", "plan_id", "plan_hash",      "symbol",   "action", "reason",
-      "inputs", "policy", "at_us",   "valid_until_us", "trace_id", nullptr};
   static constexpr sluice_port kOutputs[] = {
       {.name = "event",
        .doc = "BLOCKED, one for each plan blocked; AUTO_DISARM, with `context` and `action_taken`.",
@@ -37,7 +36,7 @@ class Governor {
       {.name = "audit",
        .doc = "Each permit issued or denied, and what was looked at.",
        .flags = SLUICE_PORT_OPTIONAL,
-       .fields = kAuditFields}};
+       .fields = trade::kTrailFields}};
 
   static constexpr sluice_param kSettings[] = {
       {.name = "kill_score_critical",
@@ -182,8 +181,8 @@ class Governor {
                                             .result_count = 1}};
 
   static constexpr sluice_key kKeys[] = {
-      {.pattern = "quantum:kill", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:global:kill_switch", .doc = "Kill switch.", .access = SLUICE_KEY_READS},
+      trade::kKillSwitch,
+      trade::kGlobalKillSwitch,
       {.pattern = "quantum:position:snapshot:{symbol}",
        .doc = "What a close is measured by.",
        .access = SLUICE_KEY_READS},

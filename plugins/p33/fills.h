@@ -85,5 +85,21 @@ inline constexpr sluice_param kSeenTtlSetting{.name = "seen_ttl",
                                               .default_text = "1d",
                                               .min_text = "1h",
                                               .max_text = "365d"};
+inline constexpr sluice_time kLedgerTime{
+    .source = "ledger_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:position:ledger:{symbol}"};
+inline constexpr sluice_time kSeenTime{.source = "seen_ttl",
+                                       .role = SLUICE_TIME_TTL,
+                                       .pattern = "quantum:ledger:seen:{client_order_id}"};
+inline constexpr sluice_key kSeenKey{.pattern = "quantum:ledger:seen:{client_order_id}",
+                                     .doc = "How much of an order is booked.",
+                                     .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES};
+
+inline constexpr const char* kFillFields[] = {"client_order_id", "symbol",       "side",
+                                              "status",          "executed_qty", nullptr};
+inline constexpr sluice_port kFillInput{
+    .name = "fill",
+    .doc = "Fills that come after the result: stops that triggered.",
+    .flags = SLUICE_PORT_OPTIONAL,
+    .fields = kFillFields};
 
 }  // namespace sluice::p33

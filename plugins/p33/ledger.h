@@ -17,14 +17,8 @@ class LedgerStage {
  public:
   static constexpr Info kInfo{.kind = "ledger", .doc = "Adds fills up to the position ledger."};
 
-  static constexpr const char* kResultFields[] = {"client_order_id", "symbol",       "side",
-                                                  "status",          "executed_qty", nullptr};
   static constexpr sluice_port kInputs[] = {
-      {.name = "in", .doc = "Results of the execution stage.", .fields = kResultFields},
-      {.name = "fill",
-       .doc = "Fills that come after the result: stops that triggered.",
-       .flags = SLUICE_PORT_OPTIONAL,
-       .fields = kResultFields}};
+      {.name = "in", .doc = "Results of the execution stage.", .fields = kFillFields}, kFillInput};
 
   static constexpr sluice_param kSettings[] = {kLedgerTtlSetting, kSeenTtlSetting};
 
@@ -32,9 +26,9 @@ class LedgerStage {
       {.pattern = "quantum:position:ledger:{symbol}",
        .doc = "Position by our own fills.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
-      {.pattern = "quantum:ledger:seen:{client_order_id}",
-       .doc = "How much of an order is booked.",
-       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES}};
+      kSeenKey};
+
+  static constexpr sluice_time kTimes[] = {kLedgerTime, kSeenTime};
 
   static constexpr const char* kReasons[] = {"invalid_result", "unreadable_ledger", nullptr};
 

@@ -82,22 +82,6 @@ std::string inputs_text(const trade::Plan& plan, const Seen& seen, const Rules& 
   return inputs.str();
 }
 
-Record audit_record(std::string_view event, std::string_view reason, std::string_view inputs,
-                    Time valid_until, const trade::Plan& plan, const Unit& unit) {
-  return {{"event", event},
-          {"permit", "p33"},
-          {"plan_id", plan.plan_id},
-          {"plan_hash", plan.plan_hash},
-          {"symbol", plan.symbol},
-          {"action", plan.action},
-          {"reason", reason},
-          {"inputs", inputs},
-          {"policy", unit.policy_version()},
-          {"valid_until_us", trade::micros_text(valid_until)},
-          {"at_us", trade::micros_text(unit.now())},
-          {"trace_id", plan.trace_id}};
-}
-
 void log_finding(const trade::Plan& plan, const Finding& finding, const Unit& unit) {
   const std::string id = plan.plan_id.substr(0, 8);
   if (finding.reason.empty()) {
@@ -143,10 +127,14 @@ Verdict Permit::process(const Entry& entry, Unit& unit) const {
   unit.claim(trade::p33_permit_key(plan->plan_id), permit_text(*plan, finding, valid_until, unit),
              ttl);
   const bool allowed = finding.reason.empty();
-  unit.emit(
-      "audit",
-      audit_record(allowed ? "issued" : "denied", allowed ? "sanity_checks_passed" : finding.reason,
-                   inputs_text(*plan, seen, rules, finding), valid_until, *plan, unit));
+  unit.emit("audit", trade::trail_record(*plan,
+                                         {.permit = "p33",
+                                          .event = allowed ? "issued" : "denied",
+                                          .reason = allowed ? "sanity_checks_passed"
+                                                            : std::string_view(finding.reason),
+                                          .inputs = inputs_text(*plan, seen, rules, finding),
+                                          .valid_until_us = trade::micros_text(valid_until)},
+                                         unit));
   log_finding(*plan, finding, unit);
   return ack();
 }
@@ -162,7 +150,13 @@ Verdict Permit::expire(const trade::Plan& plan, Unit& unit) const {
       JsonObject()
           .text("created_us", plan.created_us)
           .integer("issued_ttl_sec", std::chrono::floor<std::chrono::seconds>(issued_ttl_).count());
-  unit.emit("audit", audit_record("expired", "plan_expired", inputs.str(), unit.now(), plan, unit));
+  unit.emit("audit", trade::trail_record(plan,
+                                         {.permit = "p33",
+                                          .event = "expired",
+                                          .reason = "plan_expired",
+                                          .inputs = inputs.str(),
+                                          .valid_until_us = trade::micros_text(unit.now())},
+                                         unit));
   unit.log(SLUICE_LOG_WARNING, "no permit for plan " + plan.plan_id + ": too old");
   return ack();
 }

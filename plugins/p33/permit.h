@@ -1,8 +1,10 @@
 // Decides whether a plan fits what is really held, and permits it.
 #pragma once
 
+#include "common/permit_trail.h"
 #include "common/plan.h"
 #include "p33/checks.h"
+#include "p33/hooks.h"
 #include "sluice/plugin.h"
 
 namespace sluice::p33 {
@@ -24,13 +26,10 @@ class Permit {
 
   static constexpr sluice_port kInputs[] = {{.name = "in", .doc = "Plans of apply.plan."}};
 
-  static constexpr const char* kAuditFields[] = {
-      "event",  "permit", "plan_id",        "plan_hash", "symbol",   "action", "reason",
-      "inputs", "policy", "valid_until_us", "at_us",     "trace_id", nullptr};
   static constexpr sluice_port kOutputs[] = {{.name = "audit",
                                               .doc = "Each decision and what it was made on.",
                                               .flags = SLUICE_PORT_OPTIONAL,
-                                              .fields = kAuditFields}};
+                                              .fields = trade::kTrailFields}};
 
   static constexpr sluice_param kSettings[] = {
       {.name = "issued_ttl",
@@ -48,7 +47,6 @@ class Permit {
        .min_text = "0s",
        .max_text = "1m"}};
 
-  static constexpr sluice_arg kSymbolArg[] = {{.name = "symbol", .type = SLUICE_TEXT}};
   static constexpr sluice_arg kPlanArg[] = {
       {.name = "plan", .type = SLUICE_RECORD, .fields = trade::kPlanPolicyFields}};
   static constexpr sluice_param kToleranceResult[] = {
@@ -59,12 +57,6 @@ class Permit {
        .default_text = "1",
        .min_text = "0",
        .max_text = "100"}};
-  static constexpr sluice_param kSnapshotAgeResult[] = {{.name = "snapshot_age_max",
-                                                         .doc = "Oldest snapshot believed.",
-                                                         .type = SLUICE_DURATION,
-                                                         .default_text = "10s",
-                                                         .min_text = "1s",
-                                                         .max_text = "10m"}};
   static constexpr sluice_param kCooldownResult[] = {{.name = "cooldown",
                                                       .doc = "Quiet time after a fill.",
                                                       .type = SLUICE_DURATION,

@@ -7,6 +7,7 @@
 
 #include "p33/drift.h"
 #include "p33/hold.h"
+#include "p33/hooks.h"
 #include "sluice/plugin.h"
 
 namespace sluice::p33 {
@@ -64,17 +65,12 @@ class Reconcile {
       .kind = "reconcile",
       .doc = "Holds symbols whose ledger and exchange position differ; repairs from known fills."};
 
-  static constexpr const char* kResultFields[] = {"client_order_id", "symbol",       "side",
-                                                  "status",          "executed_qty", nullptr};
   static constexpr sluice_port kInputs[] = {
       {.name = "tick",
        .doc = "Symbols to look at, of p33.reconcile_timer.",
        .fields = ReconcileTimer::kTickFields},
-      {.name = "result", .doc = "Results of the execution stage.", .fields = kResultFields},
-      {.name = "fill",
-       .doc = "Fills that come after the result: stops that triggered.",
-       .flags = SLUICE_PORT_OPTIONAL,
-       .fields = kResultFields}};
+      {.name = "result", .doc = "Results of the execution stage.", .fields = kFillFields},
+      kFillInput};
 
   static constexpr const char* kEventFields[] = {"event", "symbol", "ts",
                                                  "at_us", "policy", nullptr};
@@ -109,7 +105,6 @@ class Reconcile {
       kLedgerTtlSetting,
       kSeenTtlSetting};
 
-  static constexpr sluice_arg kSymbolArg[] = {{.name = "symbol", .type = SLUICE_TEXT}};
   static constexpr sluice_param kToleranceResult[] = {
       {.name = "tolerance",
        .doc = "How far ledger and exchange may differ, of the larger amount.",
@@ -118,12 +113,6 @@ class Reconcile {
        .default_text = "1",
        .min_text = "0",
        .max_text = "100"}};
-  static constexpr sluice_param kSnapshotAgeResult[] = {{.name = "snapshot_age_max",
-                                                         .doc = "Oldest snapshot believed.",
-                                                         .type = SLUICE_DURATION,
-                                                         .default_text = "10s",
-                                                         .min_text = "1s",
-                                                         .max_text = "10m"}};
   static constexpr sluice_param kWindowResult[] = {{.name = "evidence_window",
                                                     .doc = "Oldest fill that explains anything.",
                                                     .type = SLUICE_DURATION,
@@ -165,9 +154,7 @@ class Reconcile {
       {.pattern = "quantum:position:ledger:{symbol}",
        .doc = "Position by our own fills.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
-      {.pattern = "quantum:ledger:seen:{client_order_id}",
-       .doc = "How much of an order is booked.",
-       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
+      kSeenKey,
       {.pattern = "quantum:reconcile:hold:{symbol}",
        .doc = "Any value holds the symbol.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
@@ -183,12 +170,8 @@ class Reconcile {
       {.source = "evidence_window",
        .role = SLUICE_TIME_TTL,
        .pattern = "quantum:reconcile:fills:{symbol}"},
-      {.source = "ledger_ttl",
-       .role = SLUICE_TIME_TTL,
-       .pattern = "quantum:position:ledger:{symbol}"},
-      {.source = "seen_ttl",
-       .role = SLUICE_TIME_TTL,
-       .pattern = "quantum:ledger:seen:{client_order_id}"}};
+      kLedgerTime,
+      kSeenTime};
 
   static constexpr const char* kReasons[] = {
       "invalid_tick",      "missing_exchange",         "stale_exchange", "side_mismatch",

@@ -43,9 +43,7 @@ class Repair {
   static constexpr sluice_key kKeys[] = {{.pattern = "quantum:position:ledger:{symbol}",
                                           .doc = "Position by our own fills.",
                                           .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
-                                         {.pattern = "quantum:ledger:seen:{client_order_id}",
-                                          .doc = "How much of an order is booked.",
-                                          .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
+                                         kSeenKey,
                                          {.pattern = "quantum:reconcile:fills:{symbol}",
                                           .doc = "Newest fills.",
                                           .access = SLUICE_KEY_READS},
@@ -54,13 +52,7 @@ class Repair {
                                           .access = SLUICE_KEY_WRITES}};
 
   static constexpr sluice_time kTimes[] = {
-      {.source = "command_age_max", .role = SLUICE_TIME_AGE_MAX},
-      {.source = "ledger_ttl",
-       .role = SLUICE_TIME_TTL,
-       .pattern = "quantum:position:ledger:{symbol}"},
-      {.source = "seen_ttl",
-       .role = SLUICE_TIME_TTL,
-       .pattern = "quantum:ledger:seen:{client_order_id}"}};
+      {.source = "command_age_max", .role = SLUICE_TIME_AGE_MAX}, kLedgerTime, kSeenTime};
 
   static constexpr const char* kReasons[] = {"invalid_command", "stale_command", "ledger_changed",
                                              nullptr};
