@@ -11,6 +11,19 @@
 
 namespace sluice::router {
 
+inline constexpr sluice_param kSizeSetting{.name = "position_size_usd",
+                                           .doc = "Size of a decision that names none.",
+                                           .type = SLUICE_DECIMAL,
+                                           .unit = "USD",
+                                           .default_text = "100",
+                                           .min_text = "0"};
+inline constexpr sluice_param kLeverageSetting{.name = "leverage",
+                                               .doc = "Leverage of a decision that names none.",
+                                               .type = SLUICE_DECIMAL,
+                                               .default_text = "1",
+                                               .min_text = "1",
+                                               .max_text = "125"};
+
 // What stands in for fields the decision does not have. Texts of JSON numbers.
 struct Defaults {
   std::string position_size_usd = "100.0";

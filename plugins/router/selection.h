@@ -159,18 +159,8 @@ class Collect {
       {.name = "candidate", .doc = "Decisions and their windows.", .fields = kCandidateFields}};
 
   static constexpr sluice_param kSettings[] = {
-      {.name = "position_size_usd",
-       .doc = "Size of a decision that names none.",
-       .type = SLUICE_DECIMAL,
-       .unit = "USD",
-       .default_text = "100",
-       .min_text = "0"},
-      {.name = "leverage",
-       .doc = "Leverage of a decision that names none.",
-       .type = SLUICE_DECIMAL,
-       .default_text = "1",
-       .min_text = "1",
-       .max_text = "125"},
+      kSizeSetting,
+      kLeverageSetting,
       {.name = "keep",
        .doc = "How long a window is remembered. Above the longest stop after which its candidates "
               "shall still be decided on; later they are discarded as window_lost.",
