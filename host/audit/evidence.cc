@@ -6,12 +6,12 @@
 #include "audit/json.h"
 #include "runtime/dead_letter.h"
 #include "runtime/operator_command.h"
+#include "stream/each_entry.h"
 
 namespace sluice::audit {
 
 namespace {
 
-constexpr size_t kReadAtOnce = 1000;
 constexpr size_t kPendingMax = 1'000'000;
 constexpr std::string_view kGovernorPermits = "quantum:permit:";
 constexpr std::string_view kP33Permits = "quantum:permit:p33:";
@@ -50,7 +50,8 @@ class Reader {
     for (size_t i = 0; i < to_.streams.size(); ++i) {
       if (!is_asked_for(i) || to_.streams[i].id == 0) continue;
       SLUICE_TRY(find_open(i));
-      SLUICE_TRY(each(to_.streams[i].id, [&](const stream::Entry& entry) { take(i, entry); }));
+      SLUICE_TRY(stream::each_entry(store_, to_.streams[i].id,
+                                    [&](const stream::Entry& entry) { take(i, entry); }));
     }
     SLUICE_TRY(read_acts());
     return read_keys();
@@ -82,16 +83,6 @@ class Reader {
           &lane.results, &lane.fills, &lane.terminals, &lane.dead, &lane.permits})
       if (contains(*streams, i)) return true;
     return false;
-  }
-
-  Status each(stream::StreamId id, const std::function<void(const stream::Entry&)>& visit) {
-    EntryId after;
-    for (;;) {
-      SLUICE_ASSIGN(entries, store_.range(id, after, kReadAtOnce));
-      if (entries.empty()) return Status::ok();
-      for (const stream::Entry& entry : entries) visit(entry);
-      after = entries.back().id;
-    }
   }
 
   // Which entries of the stream a group on the lane has still to ack.
@@ -281,7 +272,7 @@ class Reader {
   Status read_acts() {
     const stream::StreamId id = store_.find_stream(runtime::kOperatorStream);
     if (id == 0) return Status::ok();
-    return each(id, [&](const stream::Entry& entry) {
+    return stream::each_entry(store_, id, [&](const stream::Entry& entry) {
       Act act;
       act.place = {&kOperatorStreamName, entry.id};
       act.command = field(entry, "command");

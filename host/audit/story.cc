@@ -9,12 +9,12 @@
 #include "base/iso_time.h"
 #include "runtime/dead_letter.h"
 #include "runtime/operator_command.h"
+#include "stream/each_entry.h"
 
 namespace sluice::audit {
 
 namespace {
 
-constexpr size_t kReadAtOnce = 1000;
 // Ids of one story; a trace id that every decision carries would tell everything.
 constexpr size_t kIdsMax = 10'000;
 
@@ -91,18 +91,10 @@ class Teller {
     for (size_t i = 0; i < lane_.pipeline.streams.size(); ++i) {
       const stream::StreamId id = store_.find_stream(lane_.pipeline.streams[i].name);
       if (id == 0) continue;
-      SLUICE_TRY(each_of(id, [&](const stream::Entry& entry) { visit(i, entry); }));
+      SLUICE_TRY(
+          stream::each_entry(store_, id, [&](const stream::Entry& entry) { visit(i, entry); }));
     }
     return Status::ok();
-  }
-  Status each_of(stream::StreamId id, const std::function<void(const stream::Entry&)>& visit) {
-    EntryId after;
-    for (;;) {
-      SLUICE_ASSIGN(entries, store_.range(id, after, kReadAtOnce));
-      if (entries.empty()) return Status::ok();
-      for (const stream::Entry& entry : entries) visit(entry);
-      after = entries.back().id;
-    }
   }
 
   bool nothing_found() const {
@@ -427,7 +419,7 @@ class Teller {
       first = std::min(first, told.happening.at);
       last = std::max(last, told.happening.at);
     }
-    return each_of(id, [&](const stream::Entry& entry) {
+    return stream::each_entry(store_, id, [&](const stream::Entry& entry) {
       const WallTime at = from_ms(static_cast<int64_t>(entry.id.ms));
       const bool about = has(plans_, entry, "plan_id") || has(decisions_, entry, "decision_id");
       if (!about && (at < first || at > last || field(entry, "command").starts_with("dlq_")))

@@ -10,27 +10,15 @@ namespace sluice::cli {
 
 namespace {
 
-// A host that runs may remove old log files while they are read: look again at what is there now.
-constexpr int kTriesMax = 3;
-
 int run_audit(Common& common, const std::string& file) {
-  int exit = kFine;
-  const auto place = find_store(common, file, exit);
-  if (!place) return exit;
-  if (place->pipeline() == nullptr)
-    return fail(
-        common, kUsage,
-        Status(Code::kInvalid, "audit needs the pipeline file: it says which stream is what"));
-  for (int tries = 1;; ++tries) {
-    const auto opened = open_as_left(common, *place);
-    if (!opened) return fail(common, opened.status());
-    const auto report = audit::audit(*place->pipeline(), *opened->store);
-    if (!report && tries < kTriesMax) continue;
-    if (!report) return fail(common, report.status());
-    common.out << (common.format == Format::kJson ? audit_json(*report)
-                                                  : audit_text(*report, common.out_style));
-    return report->holds() ? kFine : kFindings;
-  }
+  return look_as_left(
+      common, file, "audit",
+      [&common](const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
+        SLUICE_ASSIGN(report, audit::audit(pipeline, store));
+        common.out << (common.format == Format::kJson ? audit_json(report)
+                                                      : audit_text(report, common.out_style));
+        return report.holds() ? kFine : kFindings;
+      });
 }
 
 const char* verdict_word(audit::Verdict verdict) {

@@ -8,12 +8,11 @@
 #include "cli/store_access.h"
 #include "graph/schema.h"
 #include "runtime/input.h"
+#include "stream/each_entry.h"
 
 namespace sluice::cli {
 
 namespace {
-
-constexpr size_t kReadAtOnce = 500;
 
 // Where the entries are and what they are held to.
 struct Gate {
@@ -186,17 +185,11 @@ Status check_stream(Common& common, Gate& gate, Report& report) {
   SLUICE_ASSIGN(store, open_for_reading(common, place));
   const stream::StreamId stream = store->find_stream(gate.source->name);
   if (stream == 0) return Status::ok();  // nothing was ever written
-  EntryId after;
-  for (;;) {
-    SLUICE_ASSIGN(entries, store->range(stream, after, kReadAtOnce));
-    if (entries.empty()) return Status::ok();
-    for (const stream::Entry& entry : entries) {
-      report.count();
-      if (const auto violation = gate.schema->check(entry.fields.view()))
-        report.entry_offends(entry.id.text(), *violation);
-    }
-    after = entries.back().id;
-  }
+  return stream::each_entry(*store, stream, [&](const stream::Entry& entry) {
+    report.count();
+    if (const auto violation = gate.schema->check(entry.fields.view()))
+      report.entry_offends(entry.id.text(), *violation);
+  });
 }
 
 }  // namespace

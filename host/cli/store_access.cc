@@ -70,6 +70,27 @@ Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place) {
   return StoreAsLeft{std::move(clock), std::move(*store)};
 }
 
+int look_as_left(
+    Common& common, const std::string& file, std::string_view command,
+    const std::function<Result<int>(const graph::Pipeline&, const stream::Store&)>& look) {
+  constexpr int kTriesMax = 3;
+  int exit = kFine;
+  const auto place = find_store(common, file, exit);
+  if (!place) return exit;
+  if (place->pipeline() == nullptr)
+    return fail(
+        common, kUsage,
+        Status(Code::kInvalid,
+               std::string(command) + " needs the pipeline file: it says which stream is what"));
+  for (int tries = 1;; ++tries) {
+    const auto opened = open_as_left(common, *place);
+    if (!opened) return fail(common, opened.status());
+    const auto code = look(*place->pipeline(), *opened->store);
+    if (code) return *code;
+    if (tries == kTriesMax) return fail(common, code.status());
+  }
+}
+
 Result<WritableStore> open_for_writing(Common& common, const StorePlace& place) {
   WallTime last_commit;
   {

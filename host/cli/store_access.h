@@ -2,8 +2,10 @@
 // engine stands behind the contract.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "cli/common.h"
@@ -43,6 +45,15 @@ struct StoreAsLeft {
 // Opens for reading as of the last commit: keys that have expired since are still there, so that
 // what is judged is one moment. Errors: as `open_for_reading`.
 Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place);
+
+// Shows `look` the store of a pipeline file as its last commit left it. A host that runs may remove
+// old log files while they are read: what fails is tried again, three times in all.
+//
+// Returns the exit code, that of `look` unless it failed; errors are said on `err`. `command` is
+// named when a store was given instead of a pipeline file.
+int look_as_left(
+    Common& common, const std::string& file, std::string_view command,
+    const std::function<Result<int>(const graph::Pipeline&, const stream::Store&)>& look);
 
 // A store for a command that changes entries, and the clock it runs on.
 struct WritableStore {

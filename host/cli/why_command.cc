@@ -11,33 +11,23 @@ namespace sluice::cli {
 
 namespace {
 
-constexpr int kTriesMax = 3;  // as for `audit`
-
 int run_why(Common& common, const std::string& file, const std::string& id) {
-  int exit = kFine;
-  const auto place = find_store(common, file, exit);
-  if (!place) return exit;
-  if (place->pipeline() == nullptr)
-    return fail(
-        common, kUsage,
-        Status(Code::kInvalid, "why needs the pipeline file: it says which stream is what"));
-  for (int tries = 1;; ++tries) {
-    const auto opened = open_as_left(common, *place);
-    if (!opened) return fail(common, opened.status());
-    const auto story = audit::tell(*place->pipeline(), *opened->store, id);
-    if (!story && tries < kTriesMax) continue;
-    if (!story) return fail(common, story.status());
-    if (story->happenings.empty())
-      return fail(common, kFindings,
-                  Status(Code::kNotFound,
-                         "nothing in the store has the id \"" + id +
-                             "\"; expected the id of a decision's entry, a plan id, a trace or "
-                             "correlation id, or a client order id. What is trimmed is not known "
-                             "any more"));
-    common.out << (common.format == Format::kJson ? why_json(*story)
-                                                  : why_text(*story, common.out_style));
-    return kFine;
-  }
+  return look_as_left(
+      common, file, "why",
+      [&](const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
+        SLUICE_ASSIGN(story, audit::tell(pipeline, store, id));
+        if (story.happenings.empty())
+          return fail(
+              common, kFindings,
+              Status(Code::kNotFound,
+                     "nothing in the store has the id \"" + id +
+                         "\"; expected the id of a decision's entry, a plan id, a trace or "
+                         "correlation id, or a client order id. What is trimmed is not known "
+                         "any more"));
+        common.out << (common.format == Format::kJson ? why_json(story)
+                                                      : why_text(story, common.out_style));
+        return kFine;
+      });
 }
 
 void add_ids(std::string& text, const char* one, const char* many,

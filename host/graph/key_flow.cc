@@ -8,21 +8,6 @@ namespace {
 
 constexpr char kAnyOne = '\1', kAnyMore = '\2';
 
-// The pattern with each placeholder as "one of any, then any more", so that names do not matter.
-std::string shape_of(std::string_view pattern) {
-  std::string shape;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const size_t end = pattern[i] == '{' ? pattern.find('}', i) : pattern.npos;
-    if (end == pattern.npos) {
-      shape += pattern[i];
-      continue;
-    }
-    shape += {kAnyOne, kAnyMore};
-    i = end;
-  }
-  return shape;
-}
-
 // Both shapes can be read to the end side by side; a table of the ends already seen to meet.
 bool shapes_overlap(const std::string& left, const std::string& right) {
   const size_t width = right.size() + 1;
@@ -96,6 +81,20 @@ KeyFlow flow_of(const Family& family) {
 }
 
 }  // namespace
+
+std::string shape_of(std::string_view pattern) {
+  std::string shape;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const size_t end = pattern[i] == '{' ? pattern.find('}', i) : pattern.npos;
+    if (end == pattern.npos) {
+      shape += pattern[i];
+      continue;
+    }
+    shape += {kAnyOne, kAnyMore};
+    i = end;
+  }
+  return shape;
+}
 
 bool patterns_overlap(std::string_view left, std::string_view right) {
   return shapes_overlap(shape_of(left), shape_of(right));

@@ -33,6 +33,10 @@ struct KeyFlow {
 // it, else its writer.
 std::vector<KeyFlow> key_flows(const Pipeline& pipeline);
 
+// The pattern with each placeholder as "one of any, then any more": families whose patterns differ
+// in names only, as "quantum:permit:{plan_id}" and "quantum:permit:{id}", have one shape.
+std::string shape_of(std::string_view pattern);
+
 // Whether a key can belong to both families. A placeholder `{x}` is one or more characters.
 bool patterns_overlap(std::string_view left, std::string_view right);
 

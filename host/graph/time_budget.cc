@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "graph/wiring.h"
+#include "graph/key_flow.h"
 
 namespace sluice::graph {
 namespace {
@@ -129,7 +129,7 @@ class Budget {
     const microseconds wait = sum(costs_[taker], &TimePart::worst);
     for (const StageSpec& writer : pipeline_.stages) {
       for (const TimeUse& use : writer.kind->times) {
-        if (use.role != TimeRole::kTtl || key_family(use.pattern) != key_family(pattern)) continue;
+        if (use.role != TimeRole::kTtl || shape_of(use.pattern) != shape_of(pattern)) continue;
         const TimePart ttl = value(writer, use);
         if (ttl.worst >= wait) continue;
         warn(Fault::kKeyExpires, writer.policy_place,

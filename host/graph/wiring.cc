@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "graph/key_flow.h"
 #include "graph/values.h"
 
 namespace sluice::graph {
@@ -179,7 +180,7 @@ void check_key_owners(const Pipeline& pipeline, Findings& findings) {
     if (stage.kind == nullptr) continue;
     for (const plugin::KeyFamily& keys : stage.kind->keys) {
       if (!keys.owns) continue;
-      const auto [owner, fresh] = owners.emplace(key_family(keys.pattern), &stage);
+      const auto [owner, fresh] = owners.emplace(shape_of(keys.pattern), &stage);
       if (fresh || owner->second == &stage) continue;
       add(findings, Fault::kKeysOwnedTwice, stage.place,
           fmt::format("{} and {} both own the keys {}", owner->second->name, stage.name,
@@ -303,18 +304,6 @@ void report_loop(const Pipeline& pipeline, const std::vector<size_t>& loop, Find
 }
 
 }  // namespace
-
-std::string key_family(std::string_view pattern) {
-  std::string out;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    out += pattern[i];
-    if (pattern[i] != '{') continue;
-    const size_t end = pattern.find('}', i);
-    if (end == pattern.npos) break;
-    i = end - 1;
-  }
-  return out;
-}
 
 void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
                   Findings& findings) {

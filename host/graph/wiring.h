@@ -23,10 +23,6 @@ struct StageFacts {
 void check_wiring(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
                   Findings& findings);
 
-// `pattern` without the names in its braces: "quantum:permit:{plan_id}" and "quantum:permit:{id}"
-// are one family.
-std::string key_family(std::string_view pattern);
-
 // Indices of the stages so that each comes after all that feed it, in the file's order where that
 // leaves a choice. Feedback wires do not count. Loops are reported; their stages come last.
 std::vector<size_t> topological_order(const Pipeline& pipeline, Findings& findings);
