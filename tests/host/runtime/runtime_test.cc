@@ -159,6 +159,18 @@ TEST_F(RuntimeTest, AParkedEntryIsWokenByItsKeyOrEndsAtItsTime) {
   EXPECT_FALSE(*store_->get("permit:a"));
 }
 
+// The permit comes after the commit that missed it and before the wait: nothing is written later
+// that could wake the entry.
+TEST_F(RuntimeTest, WhatChangedSinceAConditionFailedEndsTheWaitAtOnce) {
+  load_stages(
+      "  taker: { use: probe.taker, from: in, to: { out: out } }\n"
+      "  permit: { use: probe.permit, from: in }\n");
+  open_recorded();
+  run("{\"id\":\"a\",\"timestamp\":\"2025-01-01T00:00:00Z\"}\n");
+  ASSERT_THAT(entries("out"), SizeIs(1));
+  EXPECT_EQ(entries("out").front().id.ms, 1735689600000u);  // not when the wait would have ended
+}
+
 TEST_F(RuntimeTest, EntriesOfOneKeyStayInOrderBehindAParkedOne) {
   load_stages(
       "  gate: { use: probe.gate, from: in, to: { out: out, late: out }, order_by: symbol }\n");

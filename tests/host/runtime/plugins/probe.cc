@@ -118,6 +118,23 @@ class Gate {
   const sluice::Duration window_;
 };
 
+// Takes `permit:<id>` without looking, and when it is not there waits for it, again without
+// looking.
+class Taker {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "taker", .doc = "Takes a permit unseen."};
+  static constexpr sluice_port kOutputs[] = {{.name = "out", .doc = "Permitted."}};
+  explicit Taker(const sluice::Settings&) {}
+
+  Verdict process(const Entry& entry, Unit& unit) {
+    const std::string key = "permit:" + std::string(entry["id"]);
+    if (unit.failure()) return sluice::wait({key}, unit.now() + std::chrono::seconds(1));
+    unit.take(key);
+    unit.emit("out", entry);
+    return sluice::ack();
+  }
+};
+
 // Puts `permit:<id>`.
 class Permit {
  public:
@@ -238,4 +255,5 @@ class Ticker {
 
 }  // namespace
 
-SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Gate, Permit, Asker, Sender, Ticker)
+SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Gate, Taker, Permit, Asker, Sender,
+              Ticker)
