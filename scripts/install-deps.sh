@@ -18,6 +18,7 @@ packages=(
   libcli11-dev
   libssl-dev
   libgtest-dev libgmock-dev librapidcheck-dev
+  graphviz  # `sluice graph --format svg`
 )
 tools=(clang-format clang-tidy ccache)
 fuzz=(clang-14 libclang-rt-14-dev)
