@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "base/memory_disk.h"
+#include "common/control.h"
 #include "engine/embedded_store.h"
 
 namespace sluice::runtime {
@@ -201,6 +202,22 @@ TEST(OperatorCommand, UnsoundOnesNameFieldValueAndRule) {
       {{"rearm", "", "", "r", "b", 1, "../x"}, "id \"../x\": expected"},
   };
   for (const Case& one : cases) EXPECT_THAT(one.command.check().text(), HasSubstr(one.text));
+}
+
+// A host does not know the stages, nor they it: what both call a set kill switch is held together
+// here.
+TEST(OperatorCommand, HostAndStagesMeanTheSameByAKillSwitch) {
+  EXPECT_EQ(kKillKey, trade::kKillKey);
+  EXPECT_EQ(kGlobalKillKey, trade::kGlobalKillKey);
+  EXPECT_EQ(kDisarmKey, trade::kDisarmKey);
+  for (const char* off : {"", " ", "0", "false", "False", "NO", "\tno\r\n", "off"}) {
+    EXPECT_FALSE(says_on(off)) << off;
+    EXPECT_FALSE(trade::kill_word_set(off)) << off;
+  }
+  for (const char* on : {"1", "true", "yes", "on", "00", "falsch", "\f", "\xff"}) {
+    EXPECT_TRUE(says_on(on)) << on;
+    EXPECT_TRUE(trade::kill_word_set(on)) << on;
+  }
 }
 
 TEST(OperatorCommand, TextIsReadBackAsItWas) {
