@@ -421,6 +421,18 @@ streams:
     unread: false)",
      R"(Remove `unread: true`, or the wire that reads the stream.)"},
 
+    {Fault::kDeadLettersNotKept,
+     R"(The stream takes dead letters, a stage reads it, and it has no `keep`. Entries that every
+group has acked are trimmed, so a dead letter is gone before an operator sees it: `sluice
+dlq` shows and replays none. A stream of dead letters that no stage reads keeps all.)",
+     R"(streams:
+  dead: { name: quantum:stream:dead }
+# instead:
+streams:
+  dead: { name: quantum:stream:dead, keep: 1000000 })",
+     R"(Write `keep` with as many dead letters as operators may want to look at, or let no stage
+read the stream.)"},
+
     {Fault::kPluginUnknown,
      R"(No library in the plugins' folder offers this stage: the name is misspelt, the library is
 not installed, or the plugin has several kinds and the kind is missing.)",

@@ -55,6 +55,8 @@ constexpr auto kTable = std::to_array<FaultInfo>({
      "a producer never writes a property the stream's schema requires"},
     {Fault::kNeededNotWritten, kWarning, "a reader needs a field that no producer writes"},
     {Fault::kUnreadButRead, kWarning, "a stream is declared unread and has a reader"},
+    {Fault::kDeadLettersNotKept, kWarning,
+     "dead letters are gone as soon as the stage that reads them is done"},
     {Fault::kPluginUnknown, kError, "no plugin or kind of that name is installed"},
     {Fault::kPluginRefused, kError, "the plugin is installed but cannot be used"},
     {Fault::kSettingUnknown, kError, "the plugin has no setting of that name"},

@@ -55,6 +55,7 @@ enum class Fault : int {
   kRequiredNotWritten = 206,
   kNeededNotWritten = 207,
   kUnreadButRead = 208,
+  kDeadLettersNotKept = 209,
   // Stages and the graph.
   kPluginUnknown = 301,
   kPluginRefused = 302,

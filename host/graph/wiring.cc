@@ -57,11 +57,16 @@ void check_ends(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
                 Findings& findings) {
   struct Uses {
     bool written = false, read = false, dead_letter = false;
+    bool read_by_others = false;  // than stages whose own dead letters go there
   };
   std::vector<Uses> uses(pipeline.streams.size());
   for (size_t i = 0; i < facts.size(); ++i) {
     for (const size_t stream : facts[i].writes) uses[stream].written = true;
-    for (const size_t stream : facts[i].reads) uses[stream].read = true;
+    for (const size_t stream : facts[i].reads) {
+      uses[stream].read = true;
+      if (!facts[i].has_dead_letter || pipeline.stages[i].dead_letter != stream)
+        uses[stream].read_by_others = true;
+    }
     if (facts[i].has_dead_letter) uses[pipeline.stages[i].dead_letter].dead_letter = true;
   }
   // A stream misspelt where it is used is not missed where it is declared.
@@ -83,6 +88,12 @@ void check_ends(const Pipeline& pipeline, const std::vector<StageFacts>& facts,
       add(findings, Fault::kUnreadButRead, stream.place,
           fmt::format("stream {} is declared unread and is read", stream.key), "",
           "remove `unread: true`");
+    // Trimming spares what a group has not acked, and here a group acks.
+    if (use.read_by_others && use.dead_letter && stream.keep == 0)
+      add(findings, Fault::kDeadLettersNotKept, stream.place,
+          fmt::format("dead letters in stream {} are trimmed as soon as its readers ack them",
+                      stream.key),
+          "a stream that keeps them for operators", "write `keep: 1000000`");
   }
 }
 

@@ -25,7 +25,7 @@ TEST(NearestFault, IsTheCodeItselfOrTheClosestByNumber) {
   for (const graph::FaultInfo& info : graph::fault_table())
     EXPECT_EQ(nearest_fault(static_cast<int>(info.fault)).fault, info.fault);
   EXPECT_EQ(nearest_fault(0).fault, graph::Fault::kFileUnreadable);
-  EXPECT_EQ(nearest_fault(209).fault, graph::Fault::kUnreadButRead);
+  EXPECT_EQ(nearest_fault(210).fault, graph::Fault::kDeadLettersNotKept);
 }
 
 class Explain : public testing::Test {
@@ -70,11 +70,11 @@ TEST_F(Explain, AllIsTheDocument) {
 }
 
 TEST_F(Explain, UnknownCodeNamesTheNearestAndNothingIsPrinted) {
-  EXPECT_EQ(run("explain 310 S0209"), kUsage);
+  EXPECT_EQ(run("explain 310 S0210"), kUsage);
   EXPECT_EQ(out_.str(), "");
   EXPECT_EQ(err_.str(),
-            "error: there is no code S0209; the nearest is S0208: a stream is declared unread and "
-            "has a reader\n");
+            "error: there is no code S0210; the nearest is S0209: dead letters are gone as soon as "
+            "the stage that reads them is done\n");
 }
 
 TEST_F(Explain, WordThatIsNoCodeAndNoCodeAtAllAreUsageErrors) {
