@@ -265,6 +265,55 @@ TEST_F(ExecutionSettle, ExchangeFilterIsReportedInItsOwnWord) {
   EXPECT_THAT(at(result, "detail"), ::testing::StartsWith("-4164"));
 }
 
+struct End {
+  const char *status, *reason, *order_id, *executed;
+  const char* line;     // between "TERMINAL STATE: " and the trace
+  const char* payload;  // its end, from the order id on
+  const char* price_and_size;
+};
+
+// Sections 7.3 and 7.5: the line and the payload of each terminal state.
+TEST_F(ExecutionSettle, EachTerminalStateHasItsLineAndItsPayload) {
+  const char* const kNothing = "\"entry_price\": 90000.0, \"position_size_usd\": 0.0,";
+  const End ends[] = {
+      {"FILLED", "", "7", "0.002", "FILLED | BTCUSDT ENTRY_PROPOSED | OrderID=7",
+       R"("order_id": "7", "status": "filled", "slippage_pct": 0.0, "fee_usd": 0.072})",
+       R"("entry_price": 90000.0, "position_size_usd": 180.0,)"},
+      {"REJECTED", "qty_min", "", "0", "REJECTED | BTCUSDT ENTRY_PROPOSED | Reason: qty_min",
+       R"("order_id": "REJECTED", "status": "rejected", "slippage_pct": 0.0, "fee_usd": 0.0})",
+       kNothing},
+      {"REJECTED", "margin_insufficient", "", "0",
+       "REJECTED_MARGIN | BTCUSDT ENTRY_PROPOSED | Reason: margin_insufficient",
+       R"("order_id": "REJECTED", "status": "rejected", "slippage_pct": 0.0, "fee_usd": 0.0})",
+       kNothing},
+      {"FAILED", "client_order_id_conflict", "", "0",
+       "FAILED | BTCUSDT ENTRY_PROPOSED | Reason: client_order_id_conflict",
+       R"("order_id": "FAILED", "status": "failed", "slippage_pct": 0.0, "fee_usd": 0.0})",
+       kNothing},
+      {"EXPIRED", "fill_timeout", "8", "0.001",
+       "EXPIRED | BTCUSDT ENTRY_PROPOSED | Reason: fill_timeout",
+       R"("order_id": "8", "status": "expired", "slippage_pct": 0.0, "fee_usd": 0.072})",
+       R"("entry_price": 90000.0, "position_size_usd": 90.0,)"}};
+  for (const End& end : ends) {
+    SCOPED_TRACE(end.line);
+    store_ = FakeStore();
+    const Ran ran = host_->deliver(order());
+    const bool traded = std::string_view(end.executed) != "0";
+    const Ran settled = host_->settle(ran, Record{{"status", end.status},
+                                                  {"reason", end.reason},
+                                                  {"order_id", end.order_id},
+                                                  {"executed_qty", end.executed},
+                                                  {"avg_price", traded ? "90000" : "0"},
+                                                  {"fee", traded ? "0.072" : "0"}});
+    EXPECT_THAT(settled.log,
+                ::testing::Contains("TERMINAL STATE: " + std::string(end.line) + " | trace_id=t1"));
+    const std::string payload = at(only_result(), "payload");
+    EXPECT_THAT(payload, ::testing::HasSubstr(end.price_and_size));
+    EXPECT_THAT(payload, ::testing::EndsWith(end.payload));
+    EXPECT_EQ(at(store_.streams["legacy"].back(), "payload"), payload);
+  }
+}
+
 struct Guard {
   const char* name;
   std::function<void(Record&, FakeStore&)> change;

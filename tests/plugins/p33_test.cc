@@ -219,6 +219,53 @@ TEST(P33Permit, ChecksDenyInOrderWithReasonsAndContexts) {
   }
 }
 
+// Section 5.1, step 3: what is not decided at all. The host acks in every case.
+TEST(P33Intake, PlansThatAreNotToBeExecutedOrUnsoundGetNoPermit) {
+  struct Row {
+    const char *what, *field, *value;
+    size_t lines;  // warnings
+  };
+  const Row rows[] = {{"decision SKIP", "decision", "SKIP", 0},
+                      {"decision BLOCKED", "decision", "BLOCKED", 0},
+                      {"decision ERROR", "decision", "ERROR", 0},
+                      {"no decision", "decision", "", 0},
+                      {"no plan id", "plan_id", "", 1},
+                      {"other content than its hash", "symbol", "ETHUSDT", 1}};
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.what);
+    Brain brain;
+    brain.hold("0.062");
+    Record plan = trade::plan_record(closing_plan(brain.now()));
+    plan.set(row.field, row.value);
+    const auto ran = brain.host.deliver(plan);
+    EXPECT_EQ(ran.verdict, SLUICE_ACK);
+    EXPECT_TRUE(ran.effects.empty() && ran.conditions.empty());
+    EXPECT_EQ(ran.log.size(), row.lines);
+  }
+}
+
+// Section 5.6, member by member and in its order; what we add comes behind.
+TEST(P33Permit, BothAnswersHaveTheFormOfTheContract) {
+  Brain brain;
+  brain.hold("0.002");
+  const Plan plan = closing_plan(brain.now());
+  const std::string key = "quantum:permit:p33:" + plan.plan_id;
+  brain.permit(plan);
+  EXPECT_EQ(brain.host.store().text(key).find(
+                R"({"allow": true, "symbol": "BTCUSDT", "safe_close_qty": 0.002, )"
+                R"("exchange_position_amt": 0.002, "ledger_amt": 0.002, )"
+                R"("created_at": 1700000000.0, "reason": "sanity_checks_passed", "plan_id": )"),
+            0u);
+  brain.host.store().put(trade::kBtcSnapshot,
+                         snapshot("0.002", brain.now() - std::chrono::seconds(15)));
+  brain.permit(plan);
+  EXPECT_EQ(brain.host.store().text(key).find(
+                R"({"allow": false, "symbol": "BTCUSDT", "reason": "stale_exchange_state", )"
+                R"("context": {"age_seconds": 15}, "created_at": 1700000000.0)"),
+            0u);
+  EXPECT_EQ(brain.host.store().ttl_us(key), 60'000'000);
+}
+
 TEST(P33Permit, ASnapshotWithoutFiltersIsNone) {
   Brain brain;
   brain.hold("0.062");
@@ -537,6 +584,32 @@ TEST(P33Ledger, AReduceOnlyFillNeverCrossesZero) {
   EXPECT_EQ(after("-0.5", "BUY", true), "0");
   EXPECT_EQ(after("0.5", "BUY", true), "0.5");
   EXPECT_EQ(after("0.5", "SELL", false), "-0.5");
+}
+
+// Section 5.4, the update rule; a reducing fill is what the reference knows alone.
+TEST(P33Ledger, EachRowOfTheUpdateRule) {
+  struct Row {
+    const char *what, *ledger, *side, *qty, *reduce_only, *after;
+  };
+  const Row rows[] = {{"SELL of a long", "0.062", "SELL", "0.031", "true", "0.031"},
+                      {"SELL of more than the long", "0.062", "SELL", "0.07", "true", "0.0"},
+                      {"BUY of a short", "-0.062", "BUY", "0.031", "true", "-0.031"},
+                      {"BUY of more than the short", "-0.062", "BUY", "0.07", "true", "0.0"},
+                      {"SELL of a short", "-0.062", "SELL", "0.031", "true", "-0.062"},
+                      {"BUY of a long", "0.062", "BUY", "0.031", "true", "0.062"},
+                      {"no ledger starts at 0", nullptr, "SELL", "0.031", "true", "0.0"},
+                      {"opening from nothing", nullptr, "BUY", "0.031", "false", "0.031"},
+                      {"opening a short", nullptr, "SELL", "0.031", "false", "-0.031"},
+                      {"opening more", "0.062", "BUY", "0.031", "false", "0.093"}};
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.what);
+    FakeHost<LedgerStage> host;
+    if (row.ledger != nullptr)
+      host.store().put(trade::kBtcLedger, Record{{"last_known_amt", row.ledger}});
+    EXPECT_TRUE(host.deliver(result("a", row.side, row.qty, row.reduce_only)).applied);
+    EXPECT_EQ(host.store().field(trade::kBtcLedger, "last_known_amt"), row.after);
+    EXPECT_EQ(host.store().field(trade::kBtcLedger, "last_side"), row.side);
+  }
 }
 
 TEST(P33Ledger, ResultsWithoutAFillChangeNothing) {

@@ -115,6 +115,65 @@ TEST(IntentFaults, EachRuleAtItsBounds) {
   }
 }
 
+// Section 3.3: every field of the payload with a value that passes and one that is refused. Null
+// stands for absent where the field is not required.
+TEST(IntentFaults, EachFieldOfThePayload) {
+  constexpr const char* kNever = nullptr;  // ignored: nothing is refused
+  struct Row {
+    const char *member, *passes, *refused;
+    bool required;
+  };
+  const Row rows[] = {
+      {"symbol", R"("BTCUSDT")", R"("BTCUSDT\n")", true},
+      {"action", R"("SELL")", R"("HOLD")", true},
+      {"confidence", "0.81", R"("0.81")", true},
+      {"timestamp", R"("2026-01-02T10:00:00Z")", "1767348000", true},
+      {"position_size_usd", "100.0", "0", false},
+      {"leverage", "125", "125.1", false},
+      {"entry_price", "50000", R"("50000")", false},
+      {"stop_loss", "-1", "true", false},
+      {"take_profit", "1e5", "[]", false},
+      {"stop_loss_pct", "0.02", R"("2 %")", false},
+      {"take_profit_pct", "0.04", "{}", false},
+      {"quantity", "100", "false", false},
+      {"source", R"("trading-bot")", "7", false},
+      {"ai_size_usd", "150", R"("150")", false},
+      {"ai_leverage", "20", R"("20")", false},
+      {"ai_harvest_policy", R"({"mode": "scalper", "no_such_key": 1})", R"("scalper")", false},
+      {"harvest_policy", R"({"mode": "swing"})", "1", false},
+      {"risk_budget_usd", "50", R"("50")", false},
+      {"reason", R"("r_target")", "1", false},
+      {"reduce_only", "true", R"("true")", false},
+      {"model", "[1, {}]", kNever, false},
+      {"meta_strategy", "7", kNever, false},
+      {"regime", "false", kNever, false},
+      {"nobody_knows_it", R"("x")", kNever, false},
+      {"side", R"("SELL")", kNever, false}};
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.member);
+    const std::string sound = sound_with(row.member, row.passes);
+    EXPECT_EQ(faults_of(sound), Faults{});
+    EXPECT_TRUE(schema_accepts(sound, IntentVersion::k1_1));
+    EXPECT_EQ(faults_of(sound_with(row.member, "null")).empty(), !row.required);
+    if (row.refused == kNever) continue;
+    const std::string unsound = sound_with(row.member, row.refused);
+    const Faults faults = faults_of(unsound);
+    ASSERT_EQ(faults.size(), 1u) << unsound;
+    EXPECT_NE(faults[0].find(row.member), std::string::npos) << faults[0];
+    EXPECT_FALSE(schema_accepts(unsound, IntentVersion::k1_1)) << unsound;
+  }
+}
+
+// Section 3.4: a number that is none fails its range; in JSON it cannot even be written.
+TEST(IntentFaults, ConfidenceThatIsNoNumberNeverPasses) {
+  FakeHost<Intake> host;
+  for (const char* value : {"NaN", "Infinity", "nan"}) {
+    const Ran ran = host.deliver({{"payload", sound_with("confidence", value)}});
+    EXPECT_EQ(ran.reason, "invalid_intent") << value;
+    EXPECT_TRUE(ran.emitted("intent").empty()) << value;
+  }
+}
+
 // The reference's own test expects the count of v1.0 of the v1.1 validator.
 TEST(IntentDefects, SC1EachVersionMissesItsOwnFields) {
   const char* only_symbol = R"({"symbol": "BTCUSDT"})";

@@ -293,6 +293,15 @@ TEST_F(SafetyKernel, TwentyFirstIntentInAllSetsSafeMode) {
   EXPECT_TRUE(host_.store().has(kSafeMode));
 }
 
+TEST_F(SafetyKernel, AFaultHasEveryFieldOfTheContract) {
+  for (int i = 0; i < 5; ++i) send("BTCUSDT");
+  const Record fault = send("BTCUSDT").emitted("fault").at(0);
+  for (const char* name :
+       {"timestamp", "reason", "symbol", "side", "global_count", "symbol_count", "global_max",
+        "symbol_max", "window_sec", "cooldown_sec", "router_pid", "correlation_id", "trace_id"})
+    EXPECT_TRUE(fault.find(name)) << name;
+}
+
 TEST_F(SafetyKernel, TheNextWindowCountsAnew) {
   for (int i = 0; i < 5; ++i) send("BTCUSDT");
   host_.store().advance(std::chrono::seconds(10));
