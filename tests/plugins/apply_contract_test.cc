@@ -686,6 +686,23 @@ TEST(Contract11_6, LogMarkersOtherToolsLookFor) {
 
 // --- Defects of the reference -------------------------------------------------------------------
 
+// The typed contract filled in a source, so that results of the Apply Layer were signed by the
+// executor.
+TEST(Defects, SC10EveryResultHasWhatIsRequiredAndIsSignedByNobodyElse) {
+  FakeHost<PlanStage> planning;
+  Exit exit;
+  exit.no_p33();
+  exit.window_over();
+  const Record results[] = {
+      planning.deliver(proposal("HOLD"), {.input = "proposal"}).emitted("result").at(0),
+      exit.deliver().emitted("result").at(0), reported(filled())};
+  for (const Record& result : results) {
+    for (const char* required : {"plan_id", "symbol", "executed", "timestamp"})
+      EXPECT_NE(text_at(result, required), "(absent)") << required;
+    EXPECT_EQ(text_at(result, "source"), "(absent)");
+  }
+}
+
 TEST(Defects, AP1TheKillSwitchTakesEffectAtPlanAndGate) {
   for (const char* key : {"quantum:kill", "quantum:global:kill_switch"}) {
     FakeHost<PlanStage> host;

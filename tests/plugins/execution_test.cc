@@ -1284,6 +1284,7 @@ TEST_F(SnapshotSource, ShowsPositionPriceAndFiltersAndWaitsItsInterval) {
   EXPECT_EQ(store_.field(key, "side"), "LONG");
   EXPECT_EQ(store_.field(key, "entry_price"), "90000.0");
   EXPECT_EQ(store_.field(key, "unrealized_pnl"), "0.0");
+  EXPECT_EQ(store_.field(key, "leverage"), "10");
   EXPECT_EQ(store_.field(key, "ts_us"), std::to_string(store_.now_us));
   EXPECT_EQ(store_.field(key, "ts_epoch"), std::to_string(store_.now_us / 1'000'000));
   EXPECT_EQ(store_.field(key, "source"), "paper");

@@ -254,6 +254,18 @@ TEST(IntentDefects, SC11AnIntentWithoutConfidenceIsRefusedWithItsName) {
   EXPECT_EQ(ran.detail, "Missing required field: confidence");
 }
 
+// The exit monitor called a signature that was gone, and raised: its exits reached nobody.
+TEST(IntentDefects, SC12ACloseInTheFormOfAnyProducerPassesOrIsADeadLetter) {
+  constexpr const char* kClose =
+      R"({"symbol": "BTCUSDT", "action": "CLOSE", "confidence": 1.0, "timestamp": "t",)"
+      R"( "reason": "exit_monitor", "reduce_only": true})";
+  FakeHost<Intake> host;
+  for (const char* field : {"payload", "data"})
+    EXPECT_EQ(host.deliver({{field, kClose}}).emitted("intent").at(0).find("payload"), kClose);
+  const Ran flat = host.deliver({{"symbol", "BTCUSDT"}, {"action", "CLOSE"}});
+  EXPECT_EQ(flat.reason, "invalid_intent");
+}
+
 TEST(Intake, SoundIntentPassesInThePresentEnvelope) {
   FakeHost<Intake> host;
   const Ran ran = host.deliver({{"event_type", "trade.intent"},
