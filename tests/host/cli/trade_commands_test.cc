@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/clock.h"
 #include "base/disk.h"
@@ -31,12 +32,14 @@ class TradeCommandsTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // Each program writes its output below a folder of its own.
-  Program start(std::vector<std::string> arguments, const std::string& name) const {
+  Program start(std::vector<std::string> arguments, const std::string& name,
+                std::vector<std::string> variables = {}) const {
     std::filesystem::create_directories(folder_ + "/" + name);
-    return Program(std::move(arguments), folder_ + "/" + name, {"SLUICE_DATA=" + store()});
+    variables.push_back("SLUICE_DATA=" + store());
+    return Program(std::move(arguments), folder_ + "/" + name, std::move(variables));
   }
-  Ended sluice(std::vector<std::string> arguments) const {
-    return start(std::move(arguments), "command").wait();
+  Ended sluice(std::vector<std::string> arguments, std::vector<std::string> variables = {}) const {
+    return start(std::move(arguments), "command", std::move(variables)).wait();
   }
   void run_sample() const {
     const Ended ended = sluice({"run", kPipeline, "--input", kSample});
@@ -70,6 +73,26 @@ TEST_F(TradeCommandsTest, SampleAuditsCleanInBothForms) {
   EXPECT_EQ(json.exit_code, kFine);
   EXPECT_THAT(json.out, AllOf(StartsWith("{\"holds\":true,\"invariants\":[{\"number\":1,"),
                               HasSubstr("\"verdict\":\"holds\",\"offences\":[]")));
+}
+
+// Five in ten seconds are let through, the sixth puts the router into safe mode, which meets the
+// others: each has an end of its own.
+TEST_F(TradeCommandsTest, DecisionsTheSafetyKernelStopsHaveAnEnd) {
+  const std::string input = folder_ + "/burst.ndjson";
+  std::ofstream lines(input);
+  for (int i = 0; i < 8; ++i)
+    lines
+        << R"({"timestamp":"2025-12-15T08:00:00Z","correlation_id":"c)" << i
+        << R"(","payload":{"symbol":"SOLUSDT","side":"BUY","confidence":0.9,"timestamp":"2025-12-15T08:00:00Z"}})"
+        << '\n';
+  lines.close();
+  const Ended ran = sluice({"run", kPipeline, "--input", input}, {"SLUICE_SAFETY=true"});
+  ASSERT_EQ(ran.exit_code, kFine) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("REFUSED                    1  SYMBOL_RATE_EXCEEDED"),
+                             HasSubstr("rejected                   2  router: SAFE_MODE_ENABLED"),
+                             HasSubstr("the sums add up")));
+  const Ended audited = sluice({"audit", kPipeline});
+  EXPECT_EQ(audited.exit_code, kFine) << audited.out << audited.err;
 }
 
 TEST_F(TradeCommandsTest, BrokenInvariantEndsWithFindingsAndIsNamed) {
