@@ -57,5 +57,9 @@ function(sluice_add_test name)
   target_compile_definitions(${name} PRIVATE
     SLUICE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SLUICE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+  set(seconds 600)
+  if(SLUICE_SANITIZE)
+    set(seconds 1800)  # ten times slower, and more under the thread sanitizer
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${seconds})
 endfunction()
