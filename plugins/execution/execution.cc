@@ -72,6 +72,7 @@ Told told_of(const Entry& entry, const OrderEntry& order, std::string_view polic
   told.decision_id = entry["decision_id"];
   told.decision_us = entry["decision_us"];
   told.policy = policy;
+  told.intent_id = order.intent_id;
   told.reduce_only = order.reduce_only;
   told.mark_price = order.mark_price;
   return told;
@@ -85,20 +86,15 @@ bool is_used(const Terminal& terminal) {
 // Emits the one terminal record and, when nothing was executed, gives the governor's share back.
 void finish(const Entry& entry, const OrderEntry& order, const Terminal& terminal,
             std::string_view policy, Unit& unit) {
-  const Record result = result_record(told_of(entry, order, policy), terminal, unit.now());
+  const Told told = told_of(entry, order, policy);
+  const Record result = result_record(told, terminal, unit.now());
   unit.emit("result", result);
   unit.emit("legacy", envelope_of(result));
   if (!is_used(terminal)) {
     for (const trade::Reservation& share : order.reservations)
       unit.release(share.counter, share.amount, Time(Duration(share.at_us)));
   }
-  const std::string state =
-      terminal.reason == "margin_insufficient" ? "REJECTED_MARGIN" : terminal.status;
-  const std::string what =
-      terminal.reason.empty() ? "OrderID=" + terminal.order_id : "Reason: " + terminal.reason;
-  unit.log(SLUICE_LOG_INFO, "TERMINAL STATE: " + state + " | " + order.symbol + " " +
-                                std::string(entry["action"]) + " | " + what +
-                                " | trace_id=" + std::string(entry["trace_id"]));
+  unit.log(SLUICE_LOG_INFO, terminal_line(told, terminal));
 }
 
 Duration age_of(const OrderEntry& order, Time now) {
@@ -134,6 +130,11 @@ bool fits_notional(const OrderEntry& order, const Decimal& notional_max) {
   return exposed && *exposed <= notional_max;
 }
 
+// Why an order whose time is over is not sent.
+std::string_view expiry_of(const OrderEntry& order) {
+  return order.intent_key.empty() ? "permit_expired_before_send" : "order_expired_before_send";
+}
+
 // What `act` needs to decide again right before the send, and `settle` to report.
 Record request_of(const OrderEntry& order, Duration age_max, std::string_view policy) {
   return {{"symbol", order.symbol},
@@ -144,6 +145,7 @@ Record request_of(const OrderEntry& order, Duration age_max, std::string_view po
           {"mark_price", order.mark_price ? order.mark_price->text() : ""},
           {"leverage", order.leverage.text()},
           {"valid_until_us", std::to_string(order.valid_until_us)},
+          {"expiry", expiry_of(order)},
           {"stale_at_us", std::to_string(order.intent_us + age_max.count())},
           {"policy", policy}};
 }
@@ -190,7 +192,7 @@ std::optional<Terminal> refused_now(const Request& request, const World& world) 
   if (trade::kill_switch_set(world)) return not_sent("REJECTED", "kill_switch_active");
   const int64_t now_us = trade::micros(world.now());
   if (now_us >= trade::read_integer(request["valid_until_us"]).value_or(0))
-    return not_sent("EXPIRED", "permit_expired_before_send");
+    return not_sent("EXPIRED", std::string(request["expiry"]));
   if (now_us > trade::read_integer(request["stale_at_us"]).value_or(0))
     return not_sent("EXPIRED", "stale_intent");
   return std::nullopt;
@@ -216,8 +218,11 @@ std::string rate_text(const OrderEntry& order, const Failure& failure, Time now)
 
 void Execution::check(const Settings& settings) { paper::exchange_settings(settings); }
 
-Execution::Execution(const Settings& settings)
-    : account_(paper::account_setting(settings)),
+Execution::Execution(const Settings& settings) : Execution(settings, Lane::kPlans) {}
+
+Execution::Execution(const Settings& settings, Lane lane)
+    : lane_(lane),
+      account_(paper::account_setting(settings)),
       query_wait_(settings.duration("query_wait")),
       recv_window_(settings.duration("recv_window")),
       fill_wait_(settings.duration("fill_wait")),
@@ -229,8 +234,8 @@ Execution::Execution(const Settings& settings)
 
 Verdict Execution::process(const Entry& entry, Unit& unit) {
   std::string why;
-  const auto order =
-      read_order([&entry](std::string_view name) { return entry.find(name); }, account_, why);
+  const auto order = read_order([&entry](std::string_view name) { return entry.find(name); },
+                                account_, why, lane_);
   if (!order) return reject("invalid_order", why);
   tell_heartbeat(unit);
   const std::string processed = "quantum:exec:processed:" + order->client_order_id;
@@ -254,7 +259,7 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
     unit.log(SLUICE_LOG_WARNING, "[KILL_SWITCH] order not sent: " + order->client_order_id);
     return end("REJECTED", "kill_switch_active");
   }
-  if (now >= valid_until) return end("EXPIRED", "permit_expired_before_send");
+  if (now >= valid_until) return end("EXPIRED", std::string(expiry_of(*order)));
   const Duration age_max = intent_age_max(*order, entry, unit);
   tell_config(age_max, unit);
   if (age_of(*order, now) > age_max) {
@@ -473,8 +478,8 @@ bool Execution::has_margin(const Request& request) const {
 Verdict Execution::settle(const Entry& entry, const Request& request, const Outcome& outcome,
                           Unit& unit) {
   std::string why;
-  const auto order =
-      read_order([&entry](std::string_view name) { return entry.find(name); }, account_, why);
+  const auto order = read_order([&entry](std::string_view name) { return entry.find(name); },
+                                account_, why, lane_);
   if (!order) return retry(std::chrono::seconds(1), "order cannot be read again: " + why);
   const Terminal terminal = read_outcome(outcome);
   count(terminal.status);

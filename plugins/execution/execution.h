@@ -29,6 +29,9 @@ inline constexpr const char* kOrderFields[] = {"plan_id",
                                                "governor_permit",
                                                "permit_valid_until_us",
                                                nullptr};
+inline constexpr const char* kEntryOrderFields[] = {
+    "permits",  "intent_key", "intent_id",       "symbol",         "side", "type",
+    "quantity", "reduceOnly", "client_order_id", "valid_until_us", nullptr};
 inline constexpr const char* kEnvelopeFields[] = {"event_type", "payload", "timestamp", "source",
                                                   nullptr};
 inline constexpr const char* kIntentFields[] = {"symbol",  "action",   "side",        "reduce_only",
@@ -192,6 +195,7 @@ class Execution {
   static constexpr const char* kReasons[] = {"invalid_order",
                                              "kill_switch_active",
                                              "permit_expired_before_send",
+                                             "order_expired_before_send",
                                              "stale_intent",
                                              "rate_limited",
                                              "notional_exceeded",
@@ -223,6 +227,9 @@ class Execution {
   Act act(const Request& request, World& world);
   Verdict settle(const Entry& entry, const Request& request, const Outcome& outcome, Unit& unit);
 
+ protected:
+  Execution(const Settings& settings, Lane lane);
+
  private:
   // What this process knows of an order it is busy with.
   struct Attempt {
@@ -253,6 +260,7 @@ class Execution {
   void tell_heartbeat(const Unit& unit);
   void count(std::string_view status);
 
+  const Lane lane_;
   const std::string account_;
   const Duration query_wait_, recv_window_, fill_wait_;
   const Decimal notional_max_;
@@ -264,6 +272,32 @@ class Execution {
   std::mutex mutex_;                                      // guards all below
   std::map<std::string, Attempt, std::less<>> attempts_;  // at most one for each order in `act`
   Counts counts_;
+};
+
+// The same for orders of execution.intents, which have no permits.
+//
+// In:      orders marked `permits: none`; an order with a plan or a permit, or one that reduces, is
+//          a dead letter invalid_order, as an order without both permits is at `execution`.
+// Guards:  those of Execution; the order's own `valid_until_us` stands for the permits' end.
+// Setting: `permits` has no default, so that a file says in words what it gives up.
+class Entries : public Execution {
+ public:
+  static constexpr Info kInfo{.kind = "entries",
+                              .doc =
+                                  "Sends orders WITHOUT permits: for the entry lane of the "
+                                  "reference system, fed by execution.intents.",
+                              .type = SLUICE_EXTERNAL};
+  static constexpr sluice_port kInputs[] = {
+      {.name = "in", .doc = "Orders of execution.intents.", .fields = kEntryOrderFields}};
+  static constexpr const char* kPermitWords[] = {"none", nullptr};
+  static constexpr sluice_param kPermitsSetting[] = {
+      {.name = "permits",
+       .doc = "Write none: this stage sends orders that no governor and no P3.3 has permitted.",
+       .type = SLUICE_TEXT,
+       .choices = kPermitWords}};
+  static constexpr auto kSettings = paper::joined(Execution::kSettings, kPermitsSetting);
+
+  explicit Entries(const Settings& settings) : Execution(settings, Lane::kIntents) {}
 };
 
 }  // namespace sluice::execution

@@ -100,6 +100,15 @@ Decimal need_positive(const Fields& fields, std::string_view name) {
   return *value;
 }
 
+void check_client_order_id(const OrderEntry& order, std::string_view type,
+                           std::string_view account) {
+  const std::string& of = order.plan_id.empty() ? order.intent_key : order.plan_id;
+  const std::string id = trade::client_order_id(account, of, std::string_view(order.leg),
+                                                order.symbol, order.side, type);
+  if (order.client_order_id != id)
+    fail("client_order_id", order.client_order_id, id + ", from account, plan, leg and order");
+}
+
 // STOP_MARKET orders only make a position smaller, and only they have a stop price.
 void read_type(const Fields& fields, OrderEntry& order, std::string_view account) {
   const std::string type = need(fields, "type");
@@ -110,32 +119,62 @@ void read_type(const Fields& fields, OrderEntry& order, std::string_view account
   } else if (const auto given = fields("stop_price"); given && !given->empty()) {
     fail("stop_price", *given, "none for MARKET");
   }
-  const std::string id = trade::client_order_id(account, order.plan_id, std::string_view(order.leg),
-                                                order.symbol, order.side, type);
-  if (order.client_order_id != id)
-    fail("client_order_id", order.client_order_id, id + ", from account, plan, leg and order");
+  check_client_order_id(order, type, account);
 }
 
-OrderEntry read(const Fields& fields, std::string_view account) {
-  OrderEntry order;
-  order.plan_id = need(fields, "plan_id");
-  order.plan_hash = need(fields, "plan_hash");
-  order.leg = need(fields, "leg");
+// What orders of both lanes have.
+void read_common(const Fields& fields, OrderEntry& order) {
   order.client_order_id = need(fields, "client_order_id");
   order.symbol = need(fields, "symbol");
   order.side = need(fields, "side");
   check_choice("side", order.side, "BUY", "SELL");
   order.quantity = need_positive(fields, "quantity");
-  const std::string reduce_only = need(fields, "reduceOnly");
-  check_choice("reduceOnly", reduce_only, "true", "false");
-  order.reduce_only = reduce_only == "true";
-  read_type(fields, order, account);
   order.mark_price = Decimal::parse(fields("mark_price").value_or(""));
   if (const auto leverage = Decimal::parse(fields("leverage").value_or(""));
       leverage && leverage->is_positive())
     order.leverage = *leverage;
-  order.valid_until_us = need_time(fields, "permit_valid_until_us");
   order.intent_us = intent_time(fields);
+}
+
+void need_nothing(const Fields& fields, std::string_view name) {
+  if (const auto given = fields(name); given && !given->empty())
+    fail(name, *given, "none in an order of a trade intent");
+}
+
+// An opening that says of itself that it has no permits, and has none.
+OrderEntry read_intents_order(const Fields& fields, std::string_view account) {
+  const std::string permits = need(fields, "permits");
+  if (permits != "none") fail("permits", permits, "none");
+  for (const char* name : {"plan_id", "plan_hash", "governor_permit", "p33_permit", "reservations",
+                           "permit_valid_until_us", "stop_price"})
+    need_nothing(fields, name);
+  OrderEntry order;
+  order.intent_key = need(fields, "intent_key");
+  order.intent_id = need(fields, "intent_id");
+  order.leg = kIntentLeg;
+  const std::string reduce_only = need(fields, "reduceOnly");
+  if (reduce_only != "false") fail("reduceOnly", reduce_only, "false: exits need permits");
+  const std::string type = need(fields, "type");
+  if (type != "MARKET") fail("type", type, "MARKET");
+  read_common(fields, order);
+  check_client_order_id(order, type, account);
+  order.valid_until_us = need_time(fields, "valid_until_us");
+  return order;
+}
+
+OrderEntry read_plans_order(const Fields& fields, std::string_view account) {
+  if (const auto permits = fields("permits"); permits && *permits != "both")
+    fail("permits", *permits, "both: an order without them is for execution.entries");
+  OrderEntry order;
+  order.plan_id = need(fields, "plan_id");
+  order.plan_hash = need(fields, "plan_hash");
+  order.leg = need(fields, "leg");
+  read_common(fields, order);
+  const std::string reduce_only = need(fields, "reduceOnly");
+  check_choice("reduceOnly", reduce_only, "true", "false");
+  order.reduce_only = reduce_only == "true";
+  read_type(fields, order, account);
+  order.valid_until_us = need_time(fields, "permit_valid_until_us");
   need_permit(fields, "governor_permit", "granted", order);
   check_quantity(need_permit(fields, "p33_permit", "allow", order), order);
   order.reservations = read_reservations(fields);
@@ -145,9 +184,10 @@ OrderEntry read(const Fields& fields, std::string_view account) {
 }  // namespace
 
 std::optional<OrderEntry> read_order(const Fields& fields, std::string_view account,
-                                     std::string& why) {
+                                     std::string& why, Lane lane) {
   try {
-    return read(fields, account);
+    return lane == Lane::kIntents ? read_intents_order(fields, account)
+                                  : read_plans_order(fields, account);
   } catch (const Fault& fault) {
     why = fault.text;
     return std::nullopt;

@@ -48,33 +48,35 @@ Terminal not_sent(std::string status, std::string reason) {
 }
 
 Record result_record(const Told& told, const Terminal& terminal, Time now) {
-  return {{"event_type", "execution.result"},
-          {"payload", payload_text(told, terminal, now)},
-          {"timestamp", trade::iso_z(now)},
-          {"source", "execution-service"},
-          {"plan_id", told.plan_id},
-          {"plan_hash", told.plan_hash},
-          {"leg", told.leg},
-          {"type", told.type},
-          {"client_order_id", told.client_order_id},
-          {"order_id", terminal.order_id},
-          {"symbol", told.symbol},
-          {"side", told.side},
-          {"action", told.action},
-          {"status", terminal.status},
-          {"reason", terminal.reason},
-          {"detail", terminal.detail},
-          {"quantity", told.quantity},
-          {"executed_qty", terminal.executed.text()},
-          {"avg_price", terminal.price.text()},
-          {"fee", terminal.fee.text()},
-          {"trace_id", told.trace_id},
-          {"decision_id", told.decision_id},
-          {"decision_us", told.decision_us},
-          {"sent_us", terminal.sent_us},
-          {"result_us", trade::micros_text(now)},
-          {"reduceOnly", told.reduce_only ? "true" : "false"},
-          {"policy", told.policy}};
+  Record result{{"event_type", "execution.result"},
+                {"payload", payload_text(told, terminal, now)},
+                {"timestamp", trade::iso_z(now)},
+                {"source", "execution-service"},
+                {"plan_id", told.plan_id},
+                {"plan_hash", told.plan_hash},
+                {"leg", told.leg},
+                {"type", told.type},
+                {"client_order_id", told.client_order_id},
+                {"order_id", terminal.order_id},
+                {"symbol", told.symbol},
+                {"side", told.side},
+                {"action", told.action},
+                {"status", terminal.status},
+                {"reason", terminal.reason},
+                {"detail", terminal.detail},
+                {"quantity", told.quantity},
+                {"executed_qty", terminal.executed.text()},
+                {"avg_price", terminal.price.text()},
+                {"fee", terminal.fee.text()},
+                {"trace_id", told.trace_id},
+                {"decision_id", told.decision_id},
+                {"decision_us", told.decision_us},
+                {"sent_us", terminal.sent_us},
+                {"result_us", trade::micros_text(now)},
+                {"reduceOnly", told.reduce_only ? "true" : "false"},
+                {"policy", told.policy}};
+  if (!told.intent_id.empty()) result.add("intent_id", told.intent_id);
+  return result;
 }
 
 Record envelope_of(const Record& result) {
@@ -82,6 +84,15 @@ Record envelope_of(const Record& result) {
   for (const char* name : {"event_type", "payload", "timestamp", "source"})
     envelope.add(name, result.find(name).value_or(""));
   return envelope;
+}
+
+std::string terminal_line(const Told& told, const Terminal& terminal) {
+  const std::string state =
+      terminal.reason == "margin_insufficient" ? "REJECTED_MARGIN" : terminal.status;
+  const std::string what =
+      terminal.reason.empty() ? "OrderID=" + terminal.order_id : "Reason: " + terminal.reason;
+  return "TERMINAL STATE: " + state + " | " + told.symbol + " " + told.action + " | " + what +
+         " | trace_id=" + told.trace_id;
 }
 
 }  // namespace sluice::execution

@@ -31,14 +31,19 @@ Terminal not_sent(std::string status, std::string reason);
 struct Told {
   std::string plan_id, plan_hash, leg, type, client_order_id, symbol, side, quantity, action;
   std::string leverage, trace_id, decision_id, decision_us, policy;
+  std::string intent_id;  // entry id of the intent, where no plan stands in between
   bool reduce_only = false;
   std::optional<Decimal> mark_price;  // that the plan was made by
 };
 
-// The entry, with the payload of contract 7.5. Numbers are exact decimals.
+// The entry, with the payload of contract 7.5. Numbers are exact decimals. The field `intent_id`
+// stands in it only where `told` has one.
 Record result_record(const Told& told, const Terminal& terminal, Time now);
 
 // The part of it that older readers know.
 Record envelope_of(const Record& result);
+
+// "TERMINAL STATE: ...", as operators search for it.
+std::string terminal_line(const Told& told, const Terminal& terminal);
 
 }  // namespace sluice::execution
