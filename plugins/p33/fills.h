@@ -96,6 +96,11 @@ inline constexpr sluice_key kSeenKey{.pattern = "quantum:ledger:seen:{client_ord
 
 inline constexpr const char* kFillFields[] = {"client_order_id", "symbol",       "side",
                                               "status",          "executed_qty", nullptr};
+inline constexpr sluice_port kEntryInput{
+    .name = "entry",
+    .doc = "Results of a second execution stage, where a lane of entries has its own.",
+    .flags = SLUICE_PORT_OPTIONAL,
+    .fields = kFillFields};
 inline constexpr sluice_port kFillInput{
     .name = "fill",
     .doc = "Fills that come after the result: stops that triggered.",

@@ -18,7 +18,9 @@ class LedgerStage {
   static constexpr Info kInfo{.kind = "ledger", .doc = "Adds fills up to the position ledger."};
 
   static constexpr sluice_port kInputs[] = {
-      {.name = "in", .doc = "Results of the execution stage.", .fields = kFillFields}, kFillInput};
+      {.name = "in", .doc = "Results of the execution stage.", .fields = kFillFields},
+      kEntryInput,
+      kFillInput};
 
   static constexpr sluice_param kSettings[] = {kLedgerTtlSetting, kSeenTtlSetting};
 

@@ -1,5 +1,7 @@
 #include "p33/permit.h"
 
+#include <algorithm>
+
 #include "common/control.h"
 #include "common/json.h"
 #include "common/permit.h"
@@ -96,7 +98,8 @@ void log_finding(const trade::Plan& plan, const Finding& finding, const Unit& un
 }  // namespace
 
 Permit::Permit(const Settings& settings)
-    : snapshot_wait_(settings.duration("snapshot_wait")),
+    : symbols_(settings.list("symbols")),
+      snapshot_wait_(settings.duration("snapshot_wait")),
       issued_ttl_(settings.duration("issued_ttl")) {}
 
 Verdict Permit::process(const Entry& entry, Unit& unit) const {
@@ -111,6 +114,8 @@ Verdict Permit::process(const Entry& entry, Unit& unit) const {
              "no permit for unsound plan " + std::string(entry.id()) + ": " + why);
     return ack();
   }
+  if (!symbols_.empty() && std::ranges::find(symbols_, plan->symbol) == symbols_.end())
+    return ack();
   if (has_outlived_its_mark(*plan, unit.now())) return expire(*plan, unit);
   const Rules rules = rules_of(*plan, unit);
   const Seen seen = look_at(*plan, unit);

@@ -1,6 +1,9 @@
 // Decides whether a plan fits what is really held, and permits it.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "common/permit_trail.h"
 #include "common/plan.h"
 #include "p33/checks.h"
@@ -32,6 +35,10 @@ class Permit {
                                               .fields = trade::kTrailFields}};
 
   static constexpr sluice_param kSettings[] = {
+      {.name = "symbols",
+       .doc = "Symbols that may get a permit; plans of others get none. Empty: all.",
+       .type = SLUICE_LIST,
+       .default_text = ""},
       {.name = "issued_ttl",
        .doc = "How long a plan is remembered as decided. Older plans get no permit at all, so "
               "less ends plans that waited through a long stop.",
@@ -130,6 +137,7 @@ class Permit {
   bool has_outlived_its_mark(const trade::Plan& plan, Time now) const;
   Verdict expire(const trade::Plan& plan, Unit& unit) const;
 
+  const std::vector<std::string> symbols_;
   const Duration snapshot_wait_;
   const Duration issued_ttl_;
 };

@@ -70,6 +70,7 @@ class Reconcile {
        .doc = "Symbols to look at, of p33.reconcile_timer.",
        .fields = ReconcileTimer::kTickFields},
       {.name = "result", .doc = "Results of the execution stage.", .fields = kFillFields},
+      kEntryInput,
       kFillInput};
 
   static constexpr const char* kEventFields[] = {"event", "symbol", "ts",
