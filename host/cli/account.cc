@@ -133,6 +133,7 @@ std::string summary_json(const Account::Summary& summary) {
   json.member("entered", summary.entered).member("known", summary.known);
   json.member("open_before", summary.open_before).member("open_after", summary.open_after);
   json.member("ended", summary.ended()).member("balanced", summary.balanced());
+  json.member("partial", summary.partial);
   endings("endings", summary.endings);
   endings("beside", summary.beside);
   json.key("milestones").begin_object();
@@ -163,7 +164,9 @@ std::string summary_text(const Account::Summary& summary, bool recorded, const S
   if (summary.open_after > 0) row("still open", summary.open_after, "goes on at the next start");
   table.add_rule();
   row("accounted for", summary.ended() + summary.open_after + summary.known,
-      summary.balanced() ? "the sums add up" : "THE SUMS DO NOT ADD UP");
+      summary.partial      ? "others go on with what these stages hand on"
+      : summary.balanced() ? "the sums add up"
+                           : "THE SUMS DO NOT ADD UP");
 
   std::string text = table.text(style);
   for (const auto& [label, count] : summary.milestones)

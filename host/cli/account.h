@@ -63,6 +63,7 @@ class Account final : public runtime::Observer {
     uint64_t entered = 0;      // lines of input and entries of other producers
     uint64_t known = 0;        // lines an earlier run had read: duplicates, not entered again
     uint64_t open_after = 0;
+    bool partial = false;         // only some stages ran: others end what these hand on
     std::vector<Ending> endings;  // most first within a state
     std::vector<Ending> beside;   // dead letters off the way: permits, ledgers
     std::vector<std::pair<std::string, uint64_t>> milestones;

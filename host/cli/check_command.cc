@@ -10,6 +10,7 @@
 #include "cli/json_writer.h"
 #include "cli/live_check.h"
 #include "cli/pipeline_file.h"
+#include "graph/only.h"
 
 namespace sluice::cli {
 
@@ -25,6 +26,7 @@ struct CheckOptions {
   bool fix = false;
   bool budget = false;
   bool live = false;
+  std::vector<std::string> only;  // stages; empty: all
 };
 
 struct Checked {
@@ -160,6 +162,10 @@ int run_check(Common& common, const CheckOptions& options) {
                               : graph::load_pipeline(path, *catalog);
     if (!loaded) return fail(common, loaded.status());
     all.push_back({path, std::move(loaded).value(), std::nullopt});
+    if (auto& pipeline = all.back().loaded.pipeline; pipeline && !options.only.empty()) {
+      const Status kept = graph::keep_only(*pipeline, options.only);
+      if (!kept.is_ok()) return fail(common, kUsage, Status(kept.code(), "--only: " + kept.text()));
+    }
     if (options.live) look_at_engine(common, all.back());
     if (form != "human") continue;
     common.out << diff;
@@ -193,6 +199,11 @@ void add_check(CLI::App& app, Common& common) {
                     "Show what time entries can spend on their way, and what is allowed");
   command->add_flag("--live", options->live,
                     "Also look at the engine: store, groups, permissions, disk, clock");
+  command
+      ->add_option("--only", options->only,
+                   "Check the whole file, then look at these stages alone, a,b,..., as run does")
+      ->delimiter(',')
+      ->option_text("STAGES");
   command->callback([&common, options] {
     common.action = [&common, options] { return run_check(common, *options); };
   });
