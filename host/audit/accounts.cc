@@ -122,6 +122,49 @@ void judge_plans(const Evidence& evidence, Bench& bench) {
   horizon.tell(bench, "plans");
 }
 
+// On the lane without permits an intent becomes one order at most, and ends as its order does.
+void judge_trade_intents(const Evidence& evidence, Bench& bench) {
+  Horizon horizon(evidence, joined(evidence.lane.terminals, evidence.lane.dead));
+  for (const Place& intent : evidence.trade_intents) {
+    if (!horizon.is_complete(intent.id)) continue;
+    const std::string id = intent.id.text();
+    bench.look();
+    std::vector<Ending> endings = found(evidence.endings_by_trade_intent, id);
+    for (const Ending& letter : found(evidence.letters_by_origin, *intent.stream + ' ' + id))
+      endings.push_back(letter);
+    if (endings.size() == 1) continue;
+    if (evidence.open_trade_intents.contains(id))
+      bench.open();
+    else if (endings.empty())
+      bench.offend("intent " + id, intent, "no terminal record and nobody works on it");
+    else
+      bench.offend("intent " + id, intent,
+                   std::to_string(endings.size()) + " terminal records: " + listed(endings));
+  }
+  horizon.tell(bench, "trade intents");
+}
+
+// Of a trade intent: `earlier` names the intent that took its key.
+void judge_intent_duplicates(const Evidence& evidence, Bench& bench) {
+  const StreamState* why = nullptr;
+  const uint64_t after = evidence.complete_after_ms(evidence.lane.trade_intents, &why);
+  EntryIds known;
+  for (const Place& intent : evidence.trade_intents) known.insert(intent.id.text());
+  for (const Duplicate& duplicate : evidence.intent_duplicates) {
+    const auto earlier = EntryId::parse(duplicate.earlier);
+    const auto self = EntryId::parse(duplicate.intent_id);
+    const std::string subject = "intent " + duplicate.intent_id;
+    bench.look();
+    if (!earlier || !self || *earlier >= *self)
+      bench.offend(
+          subject, duplicate.place,
+          "names \"" + duplicate.earlier + "\" as the earlier intent, which is not earlier");
+    else if (!known.contains(duplicate.earlier) && (why == nullptr || earlier->ms > after))
+      bench.offend(subject, duplicate.place,
+                   "names " + duplicate.earlier + " as the earlier intent; there is none");
+  }
+}
+
 void judge_duplicate(const Evidence& evidence, const EntryIds& known, const Duplicate& duplicate,
                      const StreamState* decisions_from, const StreamState* intents_from,
                      uint64_t intents_after, Bench& bench, uint64_t& older) {
@@ -162,7 +205,8 @@ Finding judge_endings(const Evidence& evidence, const Options& options) {
               "decisions, intents and plans", options);
   if (evidence.lane.terminals.empty())
     bench.note("no stream is marked `account: { as: terminal }`");
-  else if (evidence.lane.decisions.empty() && evidence.lane.plans.empty())
+  else if (evidence.lane.decisions.empty() && evidence.lane.plans.empty() &&
+           evidence.lane.trade_intents.empty())
     bench.note("the pipeline has no router and no planner");
   else {
     judge_decisions(evidence, bench);
@@ -170,6 +214,7 @@ Finding judge_endings(const Evidence& evidence, const Options& options) {
       judge_intents(evidence, bench);
       judge_plans(evidence, bench);
     }
+    judge_trade_intents(evidence, bench);
   }
   return bench.done();
 }
@@ -182,7 +227,8 @@ Finding judge_duplicates(const Evidence& evidence, const Options& options) {
   }
   const StreamState *decisions_from = nullptr, *intents_from = nullptr, *plans_from = nullptr;
   evidence.complete_after_ms(evidence.lane.decisions, &decisions_from);
-  const uint64_t intents_after = evidence.complete_after_ms(evidence.lane.intents, &intents_from);
+  const uint64_t intents_after = evidence.complete_after_ms(
+      joined(evidence.lane.intents, evidence.lane.trade_intents), &intents_from);
   const uint64_t plans_after = evidence.complete_after_ms(evidence.lane.plans, &plans_from);
   EntryIds known;
   for (const Place& decision : evidence.decisions) known.insert(decision.id.text());
@@ -207,6 +253,7 @@ Finding judge_duplicates(const Evidence& evidence, const Options& options) {
                    "ended as duplicate_plan, and no earlier plan of this id was to be executed");
   }
   bench.look(evidence.duplicates.size() + evidence.skipped.size() - older);
+  judge_intent_duplicates(evidence, bench);
   if (older > 0)
     bench.note(std::to_string(older) + " duplicates are not judged: what they name is trimmed");
   return bench.done();

@@ -80,7 +80,8 @@ class Reader {
     const Lane& lane = to_.lane;
     for (const Streams* streams :
          {&lane.decisions, &lane.duplicates, &lane.intents, &lane.plans, &lane.orders,
-          &lane.results, &lane.fills, &lane.terminals, &lane.dead, &lane.permits})
+          &lane.results, &lane.fills, &lane.terminals, &lane.dead, &lane.permits,
+          &lane.trade_intents, &lane.intent_orders})
       if (contains(*streams, i)) return true;
     return false;
   }
@@ -132,15 +133,26 @@ class Reader {
     const Place place{&to_.streams[i].spec->name, entry.id};
     if (is_open(entry.id)) take_open(i, entry);
     if (contains(lane.decisions, i)) to_.decisions.push_back(place);
-    if (contains(lane.duplicates, i))
-      to_.duplicates.push_back({place, field(entry, "decision_id"), field(entry, "earlier")});
+    if (contains(lane.duplicates, i)) {
+      Duplicate duplicate{place, field(entry, "decision_id"), field(entry, "earlier"),
+                          field(entry, "intent_id")};
+      auto& to = duplicate.intent_id.empty() ? to_.duplicates : to_.intent_duplicates;
+      to.push_back(std::move(duplicate));
+    }
     if (contains(lane.intents, i)) {
       to_.intents.push_back(place);
       if (std::string id = field(entry, "decision_id"); !id.empty())
         to_.intents_by_decision[std::move(id)].push_back(place);
     }
+    if (contains(lane.trade_intents, i)) {
+      to_.trade_intents.push_back(place);
+      // Whoever reads plans of intents keeps these themselves.
+      if (std::string id = field(entry, "decision_id"); !id.empty() && !contains(lane.intents, i))
+        to_.intents_by_decision[std::move(id)].push_back(place);
+    }
     if (contains(lane.plans, i)) take_plan(place, entry);
-    if (contains(lane.orders, i)) take_order(place, entry);
+    if (contains(lane.orders, i)) to_.orders.push_back(read_order(place, entry));
+    if (contains(lane.intent_orders, i)) to_.intent_orders.push_back(read_order(place, entry));
     if (contains(lane.results, i)) take_result(place, entry);
     if (contains(lane.fills, i)) to_.fills.push_back(read_execution(place, entry));
     if (contains(lane.terminals, i)) take_terminal(i, place, entry);
@@ -166,6 +178,9 @@ class Reader {
   void take_open(size_t i, const stream::Entry& entry) {
     if (contains(to_.lane.decisions, i)) to_.open_decisions.insert(entry.id.text());
     if (contains(to_.lane.intents, i)) to_.open_intents.insert(entry.id.text());
+    if (contains(to_.lane.trade_intents, i)) to_.open_trade_intents.insert(entry.id.text());
+    if (contains(to_.lane.intent_orders, i))
+      to_.open_trade_intents.insert(field(entry, "intent_id"));
     to_.open_decisions.insert(field(entry, "decision_id"));
     to_.open_plans.insert(field(entry, "plan_id"));
   }
@@ -177,9 +192,11 @@ class Reader {
     to_.plans_by_intent[field(entry, "intent_id")].push_back(place);
   }
 
-  void take_order(const Place& place, const stream::Entry& entry) {
+  static Order read_order(const Place& place, const stream::Entry& entry) {
     Order order;
     order.place = place;
+    order.intent_key = field(entry, "intent_key");
+    order.intent_id = field(entry, "intent_id");
     order.plan_id = field(entry, "plan_id");
     order.plan_hash = field(entry, "plan_hash");
     order.leg = field(entry, "leg");
@@ -187,10 +204,11 @@ class Reader {
     order.symbol = field(entry, "symbol");
     order.quantity = Decimal::parse(entry.fields.find("quantity").value_or(""));
     order.created_us = integer_field(entry, "created_us");
-    order.valid_until_us = integer_field(entry, "permit_valid_until_us");
+    order.valid_until_us =
+        integer_field(entry, order.intent_key.empty() ? "permit_valid_until_us" : "valid_until_us");
     order.governor = read_permit(entry.fields.find("governor_permit").value_or(""), "granted");
     order.p33 = read_permit(entry.fields.find("p33_permit").value_or(""), "allow");
-    to_.orders.push_back(std::move(order));
+    return order;
   }
 
   static Execution read_execution(const Place& place, const stream::Entry& entry) {
@@ -227,6 +245,9 @@ class Reader {
         place, account.state_field.empty() ? account.label : field(entry, account.state_field)};
     if (std::string id = field(entry, "decision_id"); !id.empty())
       to_.endings_by_decision[std::move(id)].push_back(ending);
+    const bool is_of_intent = contains(to_.lane.results, i) || contains(to_.lane.duplicates, i);
+    if (std::string id = field(entry, "intent_id"); is_of_intent && !id.empty())
+      to_.endings_by_trade_intent[std::move(id)].push_back(ending);
     // A duplicate decision never became a plan.
     if (contains(to_.lane.duplicates, i)) return;
     std::string plan = field(entry, "plan_id");
@@ -250,6 +271,9 @@ class Reader {
     const std::string id = field(entry, runtime::kDeadId);
     if (origin == runtime::kOperatorStream) to_.refused_acts.insert(id);
     if (!to_.lane.has_stage(field(entry, runtime::kDeadStage))) return;
+    if (is_among(to_.lane.intent_orders, origin))
+      to_.endings_by_trade_intent[field(entry, "intent_id")].push_back(
+          {place, "dead letter, " + field(entry, runtime::kDeadReason)});
     take_given_up(origin, id, field(entry, "decision_id"), field(entry, "plan_id"),
                   {place, "dead letter, " + field(entry, runtime::kDeadReason)});
   }

@@ -59,6 +59,7 @@ Permit read_permit(std::string_view text, std::string_view yes);
 
 struct Order {
   Place place;
+  std::string intent_key, intent_id;  // of an order without permits, which has no plan
   std::string plan_id, plan_hash, leg, client_order_id, symbol;
   std::optional<Decimal> quantity;
   int64_t created_us = 0;
@@ -83,6 +84,7 @@ struct Plan {
 struct Duplicate {
   Place place;
   std::string decision_id, earlier;
+  std::string intent_id;  // of a trade intent; `earlier` then names one too
 };
 
 // A command of an operator, as applied.
@@ -119,10 +121,13 @@ struct Evidence {
   std::vector<Place> skipped;      // plans that ended as duplicate_plan, with their plan ids:
   std::vector<std::string> skipped_plans;
   std::vector<Order> orders;
+  std::vector<Place> trade_intents;  // of the lane without permits
+  std::vector<Order> intent_orders;
+  ById<Ending> endings_by_trade_intent;  // by the intent's entry id
   std::vector<Execution> results;
   std::vector<Execution> fills;  // of stops; their orders have a result of their own
   std::unordered_map<std::string, int64_t> released;  // by plan: when nothing was executed, at us
-  std::vector<Duplicate> duplicates;
+  std::vector<Duplicate> duplicates, intent_duplicates;
   std::vector<Act> acts;
   EntryIds refused_acts;                               // ids of commands that became dead letters
   EntryIds replayed;                                   // "stream id" of dead letters put back
@@ -133,7 +138,7 @@ struct Evidence {
 
   // Of entries not acked by a group on the lane.
   uint64_t open_entries = 0;
-  EntryIds open_decisions, open_plans, open_intents;
+  EntryIds open_decisions, open_plans, open_intents, open_trade_intents;
 };
 
 // "quantum:stream:apply.order 1765785600000-0".

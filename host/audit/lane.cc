@@ -49,6 +49,9 @@ Lane::Lane(const graph::Pipeline& file) : pipeline(file) {
       if (stage.kind->find_output("plan") != nullptr) add_all(intents, stage.inputs);
     } else if (plugin == "execution") {
       add_port(results, stage.outputs, "result");
+      add_port(duplicates, stage.outputs, "duplicate");
+      add_port(intent_orders, stage.outputs, "order");
+      if (stage.kind->name == "intents") add_all(trade_intents, stage.inputs);
     } else if (plugin == "governor" && stage.kind->find_hook("limits") != nullptr) {
       governors.push_back(&stage);
     } else if (plugin == "p33" && (stage.kind->name == "ledger" || stage.kind->name == "repair")) {

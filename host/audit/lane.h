@@ -22,11 +22,13 @@ struct Lane {
   std::vector<const graph::StageSpec*> on_lane;
 
   Streams decisions;   // the router reads them
-  Streams duplicates;  // the router's port `duplicate`
+  Streams duplicates;  // port `duplicate` of the router, and of what judges trade intents
   Streams intents;     // the planner reads them: intents and proposals
   Streams plans;
   Streams orders;
-  Streams results;    // of the execution stage
+  Streams results;  // of the execution stages
+  // The lane without permits: what execution.intents reads, and the orders it makes.
+  Streams trade_intents, intent_orders;
   Streams fills;      // what else the ledger reads: what became of stops that rested
   Streams terminals;  // `account: { as: terminal }`
   Streams dead;

@@ -9,7 +9,12 @@ namespace sluice::audit {
 
 namespace {
 
-std::string subject_of(const Order& order) { return "plan " + order.plan_id; }
+std::string subject_of(const Order& order) {
+  return order.intent_key.empty() ? "plan " + order.plan_id : "intent " + order.intent_id;
+}
+std::string subject_of(const Execution& result) {
+  return result.plan_id.empty() ? "order " + result.client_order_id : "plan " + result.plan_id;
+}
 
 std::string time_text(int64_t us) { return us == 0 ? "never" : iso_time_text(from_us(us)); }
 
@@ -85,26 +90,57 @@ bool was_replayed(const Evidence& evidence, const Place& place) {
   return evidence.replayed.contains(*place.stream + ' ' + place.id.text());
 }
 
+// An order without permits needs an intent, and may not look like one that has permits.
+void judge_intent_order(const Evidence& evidence, const EntryIds& intents, const Order& order,
+                        Bench& bench) {
+  if (order.intent_key.empty() || !order.plan_id.empty() || order.governor.readable ||
+      order.p33.readable)
+    bench.offend(subject_of(order), order.place,
+                 "the lane without permits takes orders of trade intents alone");
+  const StreamState* why = nullptr;
+  const uint64_t after = evidence.complete_after_ms(evidence.lane.trade_intents, &why);
+  if (!intents.contains(order.intent_id) && (why == nullptr || order.place.id.ms > after))
+    bench.offend(subject_of(order), order.place, "there is no such intent");
+}
+
+void judge_intent_orders(const Evidence& evidence, Bench& bench) {
+  if (evidence.lane.intent_orders.empty()) return;
+  EntryIds intents;
+  for (const Place& intent : evidence.trade_intents) intents.insert(intent.id.text());
+  for (const Order& order : evidence.intent_orders)
+    judge_intent_order(evidence, intents, order, bench);
+  const size_t count = evidence.intent_orders.size();
+  bench.note("entry lane: no permits by design, " + std::to_string(count) +
+             (count == 1 ? " order" : " orders"));
+}
+
 // Ids of the entries that sent an order after its permits ended.
 void judge_sends(const Evidence& evidence, Bench& bench) {
   std::unordered_map<std::string, const Order*> orders;
   for (const Order& order : evidence.orders) orders.emplace(order.client_order_id, &order);
+  for (const Order& order : evidence.intent_orders) orders.emplace(order.client_order_id, &order);
   const StreamState* why = nullptr;
-  const uint64_t after = evidence.complete_after_ms(evidence.lane.orders, &why);
+  Streams ordered = evidence.lane.orders;
+  ordered.insert(ordered.end(), evidence.lane.intent_orders.begin(),
+                 evidence.lane.intent_orders.end());
+  const uint64_t after = evidence.complete_after_ms(ordered, &why);
   for (const Execution& result : evidence.results) {
     if (result.sent_us == 0) continue;
     const auto order = orders.find(result.client_order_id);
     if (order == orders.end()) {
       if (why == nullptr || static_cast<uint64_t>(result.sent_us / 1000) > after)
-        bench.offend("plan " + result.plan_id, result.place,
+        bench.offend(subject_of(result), result.place,
                      "order " + result.client_order_id + " was sent, and no gate ordered it");
       continue;
     }
-    const int64_t until =
-        std::min(order->second->governor.valid_until_us, order->second->p33.valid_until_us);
+    const bool has_permits = order->second->intent_key.empty();
+    const int64_t until = has_permits ? std::min(order->second->governor.valid_until_us,
+                                                 order->second->p33.valid_until_us)
+                                      : order->second->valid_until_us;
     if (result.sent_us >= until)
-      bench.offend("plan " + result.plan_id, result.place,
-                   "sent " + time_text(result.sent_us) + ", its permits were valid until " +
+      bench.offend(subject_of(result), result.place,
+                   "sent " + time_text(result.sent_us) +
+                       (has_permits ? ", its permits were" : ", it was") + " valid until " +
                        time_text(until));
   }
 }
@@ -130,14 +166,14 @@ std::vector<Span> kill_spans(const Evidence& evidence) {
 }
 
 void judge_moment(const std::vector<Span>& spans, uint64_t ms, const char* what,
-                  const std::string& plan_id, const Place& place, Bench& bench) {
+                  const std::string& subject, const Place& place, Bench& bench) {
   // The last span that begins before this moment.
   auto span = std::partition_point(spans.begin(), spans.end(),
                                    [&](const Span& s) { return s.from_ms < ms; });
   if (span == spans.begin()) return;
   --span;
   if (ms >= span->to_ms) return;
-  bench.offend("plan " + plan_id, place,
+  bench.offend(subject, place,
                std::string(what) + " at " + iso_time_text(from_ms(static_cast<int64_t>(ms))) +
                    ", with the kill switch set since " +
                    iso_time_text(from_ms(static_cast<int64_t>(span->from_ms))) + " (command " +
@@ -155,22 +191,26 @@ Result<std::optional<bool>> switch_now(const stream::Store& store, std::string_v
 
 Finding judge_orders_per_leg(const Evidence& evidence, const Options& options) {
   Bench bench(2, "at most one order per plan and leg", "orders", options);
-  if (evidence.lane.orders.empty()) bench.note("the pipeline has no gate");
+  if (evidence.lane.orders.empty() && evidence.lane.intent_orders.empty())
+    bench.note("the pipeline has no gate");
   std::unordered_map<std::string, const Order*> legs, clients;
-  for (const Order& order : evidence.orders) {
+  const auto judge = [&](const Order& order) {
     bench.look();
-    if (was_replayed(evidence, order.place)) continue;  // its copy stands for it
-    const auto [leg, is_first_leg] = legs.emplace(order.plan_id + ' ' + order.leg, &order);
+    if (was_replayed(evidence, order.place)) return;  // its copy stands for it
+    const std::string& of = order.intent_key.empty() ? order.plan_id : order.intent_key;
+    const auto [leg, is_first_leg] = legs.emplace(of + ' ' + order.leg, &order);
     const auto [client, is_new_client] = clients.emplace(order.client_order_id, &order);
     if (!is_first_leg)
-      bench.offend(
-          subject_of(order), order.place,
-          "leg " + order.leg + " was ordered before, by " + place_text(leg->second->place));
+      bench.offend(subject_of(order), order.place,
+                   (order.leg.empty() ? "" : "leg " + order.leg + " ") + "was ordered before, by " +
+                       place_text(leg->second->place));
     else if (!is_new_client)
       bench.offend(subject_of(order), order.place,
                    "client order id " + order.client_order_id + " was used before, by " +
                        place_text(client->second->place));
-  }
+  };
+  for (const Order& order : evidence.orders) judge(order);
+  for (const Order& order : evidence.intent_orders) judge(order);
   return bench.done();
 }
 
@@ -178,6 +218,7 @@ Finding judge_permits(const Evidence& evidence, const Options& options) {
   Bench bench(3, "no order without both permits, bound to its plan, valid, used once", "orders",
               options);
   if (evidence.lane.orders.empty()) bench.note("the pipeline has no gate");
+  judge_intent_orders(evidence, bench);
   std::unordered_map<uint64_t, const Order*> used;
   for (const Order& order : evidence.orders) {
     bench.look();
@@ -206,12 +247,16 @@ Result<Finding> judge_kill_switch(const Evidence& evidence, const stream::Store&
   const std::vector<Span> spans = kill_spans(evidence);
   for (const Order& order : evidence.orders) {
     bench.look();
-    judge_moment(spans, order.place.id.ms, "ordered", order.plan_id, order.place, bench);
+    judge_moment(spans, order.place.id.ms, "ordered", subject_of(order), order.place, bench);
+  }
+  for (const Order& order : evidence.intent_orders) {
+    bench.look();
+    judge_moment(spans, order.place.id.ms, "ordered", subject_of(order), order.place, bench);
   }
   for (const Execution& result : evidence.results) {
     if (result.sent_us == 0) continue;
     bench.look();
-    judge_moment(spans, static_cast<uint64_t>(result.sent_us / 1000), "sent", result.plan_id,
+    judge_moment(spans, static_cast<uint64_t>(result.sent_us / 1000), "sent", subject_of(result),
                  result.place, bench);
   }
   SLUICE_ASSIGN(kill, switch_now(store, runtime::kKillKey));

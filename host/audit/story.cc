@@ -124,14 +124,14 @@ class Teller {
     if (before > kIdsMax) return;
     if (contains(lane_.decisions, i))
       add(decisions_, entry.id.text());
-    else if (contains(lane_.intents, i))
+    else if (contains(lane_.intents, i) || contains(lane_.trade_intents, i))
       add(intents_, entry.id.text());
     if (contains(lane_.dead, i) && came_from_decisions(entry))
       add(decisions_, field(entry, runtime::kDeadId));
     add(decisions_, field(entry, "decision_id"));
     add(plans_, field(entry, "plan_id"));
     add(orders_, field(entry, "client_order_id"));
-    if (contains(lane_.plans, i)) add(intents_, field(entry, "intent_id"));
+    if (contains(lane_.plans, i) || is_of_trade_intent(i)) add(intents_, field(entry, "intent_id"));
     if (before == decisions_.size() + plans_.size() + orders_.size() + intents_.size())
       loose_.insert(lane_.pipeline.streams[i].name + ' ' + entry.id.text());
   }
@@ -154,11 +154,20 @@ class Teller {
     if (contains(lane_.decisions, i)) return decisions_.contains(entry.id.text());
     if (has(plans_, entry, "plan_id") || has(orders_, entry, "client_order_id")) return true;
     if (has(decisions_, entry, "decision_id")) return true;
-    if (contains(lane_.intents, i) && intents_.contains(entry.id.text())) return true;
+    if ((contains(lane_.intents, i) || contains(lane_.trade_intents, i)) &&
+        intents_.contains(entry.id.text()))
+      return true;
+    if (is_of_trade_intent(i) && has(intents_, entry, "intent_id")) return true;
     if (contains(lane_.plans, i) && is_proposal_of(entry)) return true;
     if (contains(lane_.dead, i) && came_from_decisions(entry))
       return has(decisions_, entry, runtime::kDeadId);
     return loose_.contains(lane_.pipeline.streams[i].name + ' ' + entry.id.text());
+  }
+
+  // Entries that name the trade intent they are of.
+  bool is_of_trade_intent(size_t i) const {
+    return contains(lane_.intent_orders, i) || contains(lane_.results, i) ||
+           contains(lane_.duplicates, i);
   }
 
   // A plan of a proposal has no decision.
@@ -174,6 +183,14 @@ class Teller {
     return "producer";
   }
 
+  // The stage that sends orders, of those that write the stream; it alone names a policy there.
+  std::string sender(size_t i) const {
+    for (const graph::StageSpec& stage : lane_.pipeline.stages)
+      for (const graph::Wire& out : stage.outputs)
+        if (out.stream == i && stage.kind->type == plugin::KindType::kExternal) return stage.name;
+    return writer(i);
+  }
+
   void take(size_t i, const stream::Entry& entry) {
     Happening happening;
     happening.stream = lane_.pipeline.streams[i].name;
@@ -187,7 +204,7 @@ class Teller {
       rank = decision(entry, happening);
     else if (contains(lane_.duplicates, i))
       rank = duplicate(entry, happening);
-    else if (contains(lane_.intents, i))
+    else if (contains(lane_.intents, i) || contains(lane_.trade_intents, i))
       rank = intent(entry, happening);
     else if (contains(lane_.plans, i))
       rank = plan(entry, happening);
@@ -195,8 +212,10 @@ class Teller {
       rank = permit_event(entry, happening);
     else if (contains(lane_.orders, i))
       rank = order(entry, happening);
+    else if (contains(lane_.intent_orders, i))
+      rank = intent_order(entry, happening);
     else if (contains(lane_.results, i))
-      rank = result(entry, happening);
+      rank = result(i, entry, happening);
     else if (contains(lane_.terminals, i))
       rank = outcome(entry, happening);
     else
@@ -245,10 +264,11 @@ class Teller {
 
   int duplicate(const stream::Entry& entry, Happening& to) {
     const std::string earlier = field(entry, "earlier");
-    to.at = time_of(entry, "decision_us");
-    to.text = "duplicate of decision " + earlier;
+    const std::string intent = field(entry, "intent_id");
+    to.at = time_of(entry, intent.empty() ? "decision_us" : "");
+    to.text = (intent.empty() ? "duplicate of decision " : "duplicate of trade intent ") + earlier;
     const auto first = EntryId::parse(earlier);
-    const auto self = EntryId::parse(field(entry, "decision_id"));
+    const auto self = EntryId::parse(intent.empty() ? field(entry, "decision_id") : intent);
     if (first && self && self->ms >= first->ms)
       to.text += ", which came " +
                  span_text(std::chrono::milliseconds(static_cast<int64_t>(self->ms - first->ms))) +
@@ -301,17 +321,30 @@ class Teller {
   }
 
   int order(const stream::Entry& entry, Happening& to) {
-    add(seen_orders_, field(entry, "client_order_id"));
+    say_order(entry, to);
     add(ordered_plans_, field(entry, "plan_id"));
+    permit_in(entry, "governor", "governor_permit", to);
+    permit_in(entry, "p33", "p33_permit", to);
+    return 5;
+  }
+
+  int intent_order(const stream::Entry& entry, Happening& to) {
+    say_order(entry, to);
+    for (const char* name : {"notional", "leverage"})
+      if (const std::string text = field(entry, name); !text.empty())
+        to.values.push_back(std::string(name) + " " + text);
+    to.values.push_back("no permits: entry lane");
+    return 5;
+  }
+
+  void say_order(const stream::Entry& entry, Happening& to) {
+    add(seen_orders_, field(entry, "client_order_id"));
     to.at = time_of(entry, "created_us");
     to.text = "order " + field(entry, "client_order_id") + ": " + field(entry, "type") + " " +
               field(entry, "side") + " " + field(entry, "quantity") + " " + field(entry, "symbol") +
               (entry.fields.find("reduceOnly") == "true" ? ", reduce only" : "");
     if (const std::string price = field(entry, "mark_price"); !price.empty())
       to.values.push_back("mark_price " + price);
-    permit_in(entry, "governor", "governor_permit", to);
-    permit_in(entry, "p33", "p33_permit", to);
-    return 5;
   }
 
   // The permit as it went with the order: its age, and its making when no trail tells of it.
@@ -344,9 +377,10 @@ class Teller {
     made_.push_back({std::move(issued), std::string(name) + ' ' + field(entry, "plan_id")});
   }
 
-  int result(const stream::Entry& entry, Happening& to) {
+  int result(size_t i, const stream::Entry& entry, Happening& to) {
     const std::string status = field(entry, "status");
     to.at = time_of(entry, "result_us");
+    if (!to.policy.empty()) to.who = sender(i);
     to.text = status + word(field(entry, "reason"), ", because ");
     const auto executed = Decimal::parse(entry.fields.find("executed_qty").value_or(""));
     if (executed && executed->is_positive())
@@ -362,9 +396,7 @@ class Teller {
     if (const std::string detail = field(entry, "detail"); !detail.empty())
       to.values.push_back(detail);
     // Where a stage reports results as outcomes, the outcome is the end.
-    for (const size_t i : lane_.results)
-      if (contains(lane_.terminals, i)) return end(to, 6);
-    return 6;
+    return contains(lane_.terminals, i) ? end(to, 6) : 6;
   }
 
   int end(const Happening& happening, int rank) {

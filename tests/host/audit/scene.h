@@ -29,38 +29,45 @@ struct TradePipeline {
   std::unique_ptr<graph::Pipeline> pipeline;
 };
 
-// The shipped file, loaded once. `data` is a folder below which nothing exists.
+// A shipped file. The folder of its store does not exist.
+inline TradePipeline load_shipped(const std::string& name) {
+  TradePipeline made;
+  auto scanned = plugin::Catalog::scan(SLUICE_BINARY_DIR "/plugins");
+  EXPECT_TRUE(scanned) << scanned.status().text();
+  made.catalog = std::make_unique<plugin::Catalog>(std::move(*scanned));
+  graph::LoadOptions options;
+  options.environment = std::map<std::string, std::string>{{"SLUICE_DATA", "/tmp/sluice-none"}};
+  auto result =
+      graph::load_pipeline(SLUICE_SOURCE_DIR "/pipelines/" + name, *made.catalog, options);
+  std::string findings;
+  for (const graph::Finding& finding : result.findings) findings += finding_text(finding);
+  EXPECT_TRUE(result.pipeline.has_value()) << findings;
+  made.pipeline = std::make_unique<graph::Pipeline>(std::move(*result.pipeline));
+  return made;
+}
+
+// Each loaded once.
 inline const graph::Pipeline& trade_pipeline() {
-  static const TradePipeline loaded = [] {
-    TradePipeline made;
-    auto scanned = plugin::Catalog::scan(SLUICE_BINARY_DIR "/plugins");
-    EXPECT_TRUE(scanned) << scanned.status().text();
-    made.catalog = std::make_unique<plugin::Catalog>(std::move(*scanned));
-    graph::LoadOptions options;
-    options.environment = std::map<std::string, std::string>{{"SLUICE_DATA", "/tmp/sluice-none"}};
-    auto result =
-        graph::load_pipeline(SLUICE_SOURCE_DIR "/pipelines/trade.yaml", *made.catalog, options);
-    std::string findings;
-    for (const graph::Finding& finding : result.findings) findings += finding_text(finding);
-    EXPECT_TRUE(result.pipeline.has_value()) << findings;
-    made.pipeline = std::make_unique<graph::Pipeline>(std::move(*result.pipeline));
-    return made;
-  }();
+  static const TradePipeline loaded = load_shipped("trade.yaml");
+  return *loaded.pipeline;
+}
+inline const graph::Pipeline& reference_pipeline() {
+  static const TradePipeline loaded = load_shipped("reference.yaml");
   return *loaded.pipeline;
 }
 
 class Scene : public ::testing::Test {
  protected:
-  Scene() {
+  explicit Scene(const graph::Pipeline& pipeline = trade_pipeline()) : pipeline_(pipeline) {
     engine::Options options;
     options.durability = engine::Durability::kOs;
     options.background = false;
     auto opened = engine::EmbeddedStore::open("store", options, disk_, clock_);
     EXPECT_TRUE(opened) << opened.status().text();
     store_ = std::move(*opened);
-    for (const graph::StreamSpec& spec : trade_pipeline().streams)
+    for (const graph::StreamSpec& spec : pipeline_.streams)
       EXPECT_TRUE(store_->open_stream(spec.name, {spec.keep, false}));
-    for (const graph::StageSpec& stage : trade_pipeline().stages)
+    for (const graph::StageSpec& stage : pipeline_.stages)
       if (stage.kind->find_hook("limits") != nullptr) governor_version_ = version_of(stage);
   }
 
@@ -69,7 +76,7 @@ class Scene : public ::testing::Test {
   EntryId append(const std::string& key, const Changes& fields) {
     stream::Fields encoded;
     for (const auto& [name, value] : fields) encoded.add(name, value);
-    return append_to(trade_pipeline().find_stream(key)->name, encoded);
+    return append_to(pipeline_.find_stream(key)->name, encoded);
   }
   EntryId append_to(const std::string& name, const stream::Fields& fields) {
     stream::Unit unit;
@@ -208,9 +215,9 @@ class Scene : public ::testing::Test {
 
   // Every stage has had everything; with `but`, the group of that stage has nothing.
   void rest(const std::string& but = {}) {
-    for (const graph::StageSpec& stage : trade_pipeline().stages) {
+    for (const graph::StageSpec& stage : pipeline_.stages) {
       for (const graph::Wire& in : stage.inputs) {
-        const stream::StreamId id = store_->find_stream(trade_pipeline().streams[in.stream].name);
+        const stream::StreamId id = store_->find_stream(pipeline_.streams[in.stream].name);
         auto group = store_->open_group(id, stage.group, stream::GroupStart::kBeginning);
         ASSERT_TRUE(group);
         if (stage.name == but) continue;
@@ -229,7 +236,7 @@ class Scene : public ::testing::Test {
   }
 
   Report judge() {
-    auto report = audit(trade_pipeline(), *store_);
+    auto report = audit(pipeline_, *store_);
     EXPECT_TRUE(report) << report.status().text();
     return report ? std::move(*report) : Report{};
   }
@@ -250,6 +257,7 @@ class Scene : public ::testing::Test {
     return (*script)->version();
   }
 
+  const graph::Pipeline& pipeline_;
   MemoryDisk disk_;
   ManualClock clock_{from_us(1'765'785'600'000'000)};  // 2025-12-15 08:00 UTC
   std::unique_ptr<stream::Store> store_;
