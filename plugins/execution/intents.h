@@ -134,8 +134,8 @@ class Intents {
        .min_text = "0",
        .max_text = "1"}};
   static constexpr sluice_key kKeys[] = {
-      {"quantum:kill", "Kill switch.", SLUICE_KEY_READS, 0},
-      {"quantum:global:kill_switch", "Kill switch.", SLUICE_KEY_READS, 0},
+      trade::kKillSwitch,
+      trade::kGlobalKillSwitch,
       {"quantum:exec:processed:{intent_key}",
        "Entry id of the intent that was taken up; 3600 s, or twice intent_age_max.",
        SLUICE_KEY_READS | SLUICE_KEY_WRITES, 0},
