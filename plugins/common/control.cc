@@ -76,7 +76,13 @@ std::optional<Ledger> read_ledger(const Look& look) {
   const auto updated = seconds_at(look, look("updated_at") ? "updated_at" : "ts_epoch");
   const auto version = seconds_at(look, "version");
   if (!amount || !updated || !version) return std::nullopt;
-  return Ledger{*amount, *updated, *version};
+  Ledger ledger{*amount, *updated, *version};
+  if (!look("carried_amt")) return ledger;
+  const auto carried = decimal_at(look, "carried_amt");
+  if (!carried) return std::nullopt;
+  const auto other = decimal_at(look, "ledger_amt");
+  if (other && *other == *amount) ledger.carried = *carried;
+  return ledger;
 }
 
 std::string_view side_of(const Decimal& amount) {

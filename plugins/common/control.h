@@ -77,9 +77,12 @@ struct Ledger {
   Decimal amount;          // signed; last_known_amt, or ledger_amt where that is absent
   int64_t updated_at = 0;  // whole seconds; 0 when nobody wrote it
   int64_t version = 0;
+  // Signed: what reduce-only fills executed beyond zero, until the fills they reduced are booked.
+  Decimal carried = {};
 };
 
-// nullopt when a field that is there cannot be read, or no amount is.
+// nullopt when a field that is there cannot be read, or no amount is. What is carried counts only
+// where both amounts agree: who writes one by hand has all fills in it.
 std::optional<Ledger> read_ledger(const Look& look);
 
 // "LONG", "SHORT" or "NONE".

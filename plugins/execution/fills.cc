@@ -66,7 +66,10 @@ void Fills::tell(const paper::Order& order, Unit& unit) const {
                           order.price,
                           order.fee,
                           std::to_string(order.accepted_us)};
-  unit.emit("fill", result_record(told_of(order, unit.get(key)), terminal, unit.now()));
+  Record fill = result_record(told_of(order, unit.get(key)), terminal, unit.now());
+  // A stop trades long after it was sent: what the ledger orders fills by.
+  fill.add("executed_us", std::to_string(order.visible_us));
+  unit.emit("fill", fill);
   unit.erase(key);
   unit.log(SLUICE_LOG_INFO, "STOP " + order.status + " | " + order.symbol +
                                 " | OrderID=" + std::to_string(order.order_id) +

@@ -37,14 +37,17 @@ std::string_view mismatch(const Drift& drift, const DriftRules& rules) {
 // The fewest fills, oldest first, that make the ledger what the exchange says; empty when none do.
 std::vector<Booking> explain(const Sight& sight, const DriftRules& rules, const Drift& drift) {
   std::vector<Booking> bookings;
-  Decimal amount = drift.ledger;
+  Balance balance{drift.ledger, sight.ledger ? sight.ledger->carried : Decimal()};
+  int64_t changed_us = sight.changed_us;
   for (const Evidence& evidence : sight.evidence) {
     if (trade::micros(sight.now) - evidence.known.at_us > rules.evidence_window.count()) continue;
-    const auto after = amount_after(amount, evidence.known.fill, evidence.qty);
+    const KnownFill& known = evidence.known;
+    const auto after = balance_after(balance, changed_us, known.fill, evidence.qty);
     if (!after) return {};
-    bookings.push_back({evidence, amount, *after});
-    amount = *after;
-    if (is_same(amount, drift.exchange)) return bookings;
+    bookings.push_back({evidence, balance.amount, after->amount, after->carried});
+    balance = *after;
+    changed_us = std::max(changed_us, known.at_us);
+    if (is_same(balance.amount, drift.exchange)) return bookings;
   }
   return {};
 }

@@ -63,6 +63,7 @@ struct Sight {
 struct Booking {
   Evidence evidence;
   Decimal before, after;  // ledger amounts
+  Decimal carried;        // see Balance; after it
 };
 
 struct Drift {

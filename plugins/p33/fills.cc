@@ -16,10 +16,11 @@ std::optional<KnownFill> read_known_fill(std::string_view symbol, const trade::J
   const auto text = [&json](std::string_view name) { return std::string(json.text_of(name)); };
   const auto qty = Decimal::parse(json.text_of("qty"));
   const auto at = trade::read_integer(json.number_of("at_us"));
+  const auto executed = trade::read_integer(json.number_of("executed_us"));
   const trade::Json* reduce_only = json.find("reduce_only");
   if (!qty || !qty->is_positive() || !at || reduce_only == nullptr) return std::nullopt;
   return KnownFill{{text("client_order_id"), text("order_id"), text("plan_id"), std::string(symbol),
-                    text("side"), *qty, reduce_only->is_true()},
+                    text("side"), *qty, reduce_only->is_true(), executed.value_or(0)},
                    *at};
 }
 
@@ -41,6 +42,8 @@ std::optional<Fill> read_fill(const Record& result, std::string& why) {
             text("side"),
             qty.value_or(Decimal()),
             text("reduceOnly") == "true"};
+  for (const char* name : {"sent_us", "executed_us"})
+    fill.executed_us = trade::read_integer(text(name)).value_or(fill.executed_us);
   if (!fill.qty.is_positive()) why = "executed_qty is " + executed;
   if (fill.side != "BUY" && fill.side != "SELL") why = "side is " + fill.side;
   if (fill.symbol.empty()) why = "symbol is missing";
@@ -60,29 +63,47 @@ Decimal unbooked_qty(const Fill& fill, const Value& booked) {
   return rest ? std::max(*rest, Decimal()) : Decimal();
 }
 
-std::optional<Decimal> amount_after(const Decimal& amount, const Fill& fill, const Decimal& qty) {
+std::optional<Balance> balance_after(const Balance& before, int64_t changed_us, const Fill& fill,
+                                     const Decimal& qty) {
   const bool sells = fill.side == "SELL";
-  const auto sum = sells ? amount.minus(qty) : amount.plus(qty);
-  if (!fill.reduce_only || !sum) return sum;
-  if (sells && amount.is_positive()) return std::max(*sum, Decimal());
-  if (!sells && amount.is_negative()) return std::min(*sum, Decimal());
-  return amount;
+  const auto add = [sells](const Decimal& amount, const Decimal& part) {
+    return sells ? amount.minus(part) : amount.plus(part);
+  };
+  const bool awaited = sells ? before.carried.is_positive() : before.carried.is_negative();
+  const Decimal consumed = awaited ? std::min(qty, before.carried.abs()) : Decimal();
+  const auto left = qty.minus(consumed);
+  const auto carried = add(before.carried, consumed);
+  const auto sum = left ? add(before.amount, *left) : std::nullopt;
+  if (!carried || !sum) return std::nullopt;
+  if (!fill.reduce_only || fill.executed_us <= changed_us) return Balance{*sum, *carried};
+
+  const bool reduces = sells ? before.amount.is_positive() : before.amount.is_negative();
+  const Decimal reduced = reduces ? std::min(*left, before.amount.abs()) : Decimal();
+  const auto amount = add(before.amount, reduced);
+  const auto beyond = left->minus(reduced);
+  const auto owed = beyond ? add(*carried, *beyond) : std::nullopt;
+  if (!amount || !owed) return std::nullopt;
+  return Balance{*amount, *owed};
 }
 
 Record ledger_record(const LedgerEntry& entry, Time now) {
-  const std::string amount = decimal_text(entry.amount);
-  return {{"last_known_amt", amount},
-          {"last_order_id", entry.last.order_id},
-          {"last_result_plan_id", entry.last.plan_id},
-          {"last_executed_qty", decimal_text(entry.last.qty)},
-          {"last_side", entry.last.side.empty() ? "UNKNOWN" : entry.last.side},
-          {"updated_at", std::to_string(entry.filled_at)},
-          {"ledger_amt", amount},
-          {"ledger_side", trade::side_of(entry.amount)},
-          {"ts_epoch", trade::epoch_text(now)},
-          {"source", entry.source},
-          {"version", std::to_string(entry.version)},
-          {"ts_us", trade::micros_text(now)}};
+  const Decimal& balance = entry.balance.amount;
+  const std::string amount = decimal_text(balance);
+  Record record{{"last_known_amt", amount},
+                {"last_order_id", entry.last.order_id},
+                {"last_result_plan_id", entry.last.plan_id},
+                {"last_executed_qty", decimal_text(entry.last.qty)},
+                {"last_side", entry.last.side.empty() ? "UNKNOWN" : entry.last.side},
+                {"updated_at", std::to_string(entry.filled_at)},
+                {"ledger_amt", amount},
+                {"ledger_side", trade::side_of(balance)},
+                {"ts_epoch", trade::epoch_text(now)},
+                {"source", entry.source},
+                {"version", std::to_string(entry.version)},
+                {"ts_us", trade::micros_text(now)}};
+  if (!entry.balance.carried.is_zero())
+    record.add("carried_amt", decimal_text(entry.balance.carried));
+  return record;
 }
 
 Fill last_fill(const trade::Look& ledger) {
@@ -124,6 +145,7 @@ std::string known_fills_text(const std::vector<KnownFill>& fills) {
                 .text("side", known.fill.side)
                 .text("qty", known.fill.qty.text())
                 .boolean("reduce_only", known.fill.reduce_only)
+                .integer("executed_us", known.fill.executed_us)
                 .integer("at_us", known.at_us)
                 .str();
   }

@@ -23,6 +23,7 @@ struct Fill {
   std::string side;  // BUY or SELL
   Decimal qty;       // > 0, in all
   bool reduce_only = false;
+  int64_t executed_us = 0;  // not before then, epoch microseconds; 0: not known
 };
 
 // Reads an execution.result entry.
@@ -38,13 +39,28 @@ std::string booked_key(std::string_view client_order_id);
 // as all: who does not know what was booked must not book it again.
 Decimal unbooked_qty(const Fill& fill, const Value& booked);
 
-// The amount after `qty` more of the order was executed. A reduce-only fill never crosses zero.
-// nullopt when the sum is out of range.
-std::optional<Decimal> amount_after(const Decimal& amount, const Fill& fill, const Decimal& qty);
+// What fills add up to: `amount` is the position by the ledger; amount and carried together are the
+// plain sum of the fills.
+struct Balance {
+  Decimal amount;
+  Decimal carried;  // signed; 0 once every fill of the past is booked
+};
+
+// The balance after `qty` more of the order was executed, whatever order fills are booked in.
+//
+// On the exchange a reduce-only fill never crosses zero. When it would in the ledger, and all of
+// the ledger was known before it was executed (`changed_us`, see ledger_changed_us), then fills
+// before it are still to be booked: the amount stops at zero, the rest is carried and those fills
+// consume it. Of one that is booked after later fills, or at a time nobody knows, only the sum is
+// certain, so it is added as it is. Either way the amount ends as the sum of all fills.
+//
+// Errors: nullopt when the sum is out of range.
+std::optional<Balance> balance_after(const Balance& before, int64_t changed_us, const Fill& fill,
+                                     const Decimal& qty);
 
 // A ledger hash: both field sets from one value.
 struct LedgerEntry {
-  Decimal amount;
+  Balance balance;
   int64_t version = 0;
   Fill last;                // the last fill in it; empty when there is none
   std::string_view source;  // apply, p34_init, p34_auto, p34_manual

@@ -20,8 +20,9 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
   const Value stored = unit.get(key);
   const auto ledger = stored ? trade::read_ledger(trade::look(stored)) : trade::Ledger{};
   if (!ledger) return reject("unreadable_ledger", key);
-  const auto amount = amount_after(ledger->amount, *fill, qty);
-  if (!amount)
+  const auto balance = balance_after({ledger->amount, ledger->carried},
+                                     ledger_changed_us(trade::look(stored)), *fill, qty);
+  if (!balance)
     return reject("invalid_result", "executed_qty is " + fill->qty.text() + ", out of range");
 
   // Reconcile and repair book as well: both values must be those the sum was made from.
@@ -30,7 +31,7 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
   unit.put(seen_key, fill->qty.text(), seen_ttl_);
   unit.put(key,
            ledger_record(
-               {*amount, ledger->version + 1, *fill, "apply", trade::epoch_seconds(unit.now())},
+               {*balance, ledger->version + 1, *fill, "apply", trade::epoch_seconds(unit.now())},
                unit.now()),
            ledger_ttl_);
   return ack();

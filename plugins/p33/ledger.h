@@ -9,7 +9,8 @@ namespace sluice::p33 {
 // In:      execution results. Results without an executed quantity are acked.
 // Writes:  quantum:position:ledger:<SYM>, both field sets from one value, and
 //          quantum:ledger:seen:<client order id>, how much of the order is booked: a result that
-//          comes twice adds nothing, a total after a partial fill adds the rest.
+//          comes twice adds nothing, a total after a partial fill adds the rest. Fills may come in
+//          another order than the exchange's: see balance_after.
 // Reject:  something was executed but cannot be booked; the dead letter keeps it for an operator.
 // Threads: [worker]; one worker, or order_by symbol: two fills of a symbol at once cost a retry.
 // Source:  reference contract, sections 5.4 and 8.3.

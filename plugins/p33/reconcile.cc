@@ -177,7 +177,7 @@ class Reconcile::Look {
 
   void begin_ledger(const Drift& drift) {
     // No fill, so nothing to cool down from.
-    write_ledger({drift.exchange, 1, {}, "p34_init", 0});
+    write_ledger({{drift.exchange, {}}, 1, {}, "p34_init", 0});
     tell("LEDGER_INIT", {{"ledger_amt", decimal_text(drift.exchange)},
                          {"ledger_side", trade::side_of(drift.exchange)},
                          {"source", "exchange_snapshot"}});
@@ -193,8 +193,11 @@ class Reconcile::Look {
       tell_repair(booking);
     }
     const Booking& last = drift.repair.back();
-    write_ledger({last.after, version + static_cast<int64_t>(drift.repair.size()),
-                  last.evidence.known.fill, "p34_auto", trade::epoch_seconds(unit_.now())});
+    write_ledger({{last.after, last.carried},
+                  version + static_cast<int64_t>(drift.repair.size()),
+                  last.evidence.known.fill,
+                  "p34_auto",
+                  trade::epoch_seconds(unit_.now())});
   }
 
   void write_ledger(const LedgerEntry& entry) {
@@ -211,9 +214,12 @@ class Reconcile::Look {
     const int64_t renewed = trade::read_integer(ledger_["renewed_us"]).value_or(0);
     if (!ledger || now - std::max(changed, renewed) < kLedgerRefreshUs) return;
     const std::string source(ledger_["source"]);
-    Record record = ledger_record(
-        {ledger->amount, ledger->version, last_fill(stored), source, ledger->updated_at},
-        Time(Duration(changed)));
+    Record record = ledger_record({{ledger->amount, ledger->carried},
+                                   ledger->version,
+                                   last_fill(stored),
+                                   source,
+                                   ledger->updated_at},
+                                  Time(Duration(changed)));
     record.add("renewed_us", std::to_string(now));
     unit_.put(ledger_key_, record, stage_.ledger_ttl_);
   }

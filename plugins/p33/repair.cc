@@ -97,12 +97,14 @@ Verdict Repair::process(const Entry& entry, Unit& unit) const {
     unit.put(booked, fill.fill.qty.text(), seen_ttl_);
   }
   // No fill: cooldowns go on counting from the last one.
-  unit.put(
-      key,
-      ledger_record({command->amount, ledger ? ledger->version + 1 : 1,
-                     last_fill(trade::look(stored)), "p34_manual", ledger ? ledger->updated_at : 0},
-                    unit.now()),
-      ledger_ttl_);
+  unit.put(key,
+           ledger_record({{command->amount, {}},
+                          ledger ? ledger->version + 1 : 1,
+                          last_fill(trade::look(stored)),
+                          "p34_manual",
+                          ledger ? ledger->updated_at : 0},
+                         unit.now()),
+           ledger_ttl_);
   unit.emit("event", event_of(*command, stored, ledger, unit));
   unit.log(SLUICE_LOG_WARNING, "P3.4 MANUAL_REPAIR " + command->symbol + " to " +
                                    command->amount.text() + " by " + command->by + ": " +

@@ -577,13 +577,57 @@ TEST(P33Ledger, AFillBookedInBetweenIsNotBookedAgain) {
 
 TEST(P33Ledger, AReduceOnlyFillNeverCrossesZero) {
   const auto after = [](const char* amount, const char* side, bool reduce) {
-    const Fill fill{"c", "o", "p", "S", side, decimal("1"), reduce};
-    return amount_after(decimal(amount), fill, fill.qty)->text();
+    const Fill fill{"c", "o", "p", "S", side, decimal("1"), reduce, 11};
+    const auto balance = balance_after({decimal(amount), {}}, 10, fill, fill.qty);
+    return balance->amount.text() + " and " + balance->carried.text();
   };
-  EXPECT_EQ(after("0.5", "SELL", true), "0");
-  EXPECT_EQ(after("-0.5", "BUY", true), "0");
-  EXPECT_EQ(after("0.5", "BUY", true), "0.5");
-  EXPECT_EQ(after("0.5", "SELL", false), "-0.5");
+  EXPECT_EQ(after("0.5", "SELL", true), "0 and -0.5");
+  EXPECT_EQ(after("-0.5", "BUY", true), "0 and 0.5");
+  EXPECT_EQ(after("0.5", "BUY", true), "0.5 and 1");
+  EXPECT_EQ(after("0.5", "SELL", false), "-0.5 and 0");
+}
+
+// Later fills are in the ledger already: on the exchange it was another zero.
+TEST(P33Ledger, AReduceOnlyFillThatIsBookedLateIsAddedAsItIs) {
+  for (const int64_t executed_us : {10, 0}) {
+    const Fill fill{"c", "o", "p", "S", "SELL", decimal("1"), true, executed_us};
+    EXPECT_EQ(balance_after({decimal("0.5"), {}}, 10, fill, fill.qty)->amount.text(), "-0.5");
+  }
+}
+
+TEST(P33Ledger, ACloseBookedBeforeItsOpeningEndsAtTheSum) {
+  FakeHost<LedgerStage> host;
+  const auto field = [&](const char* name) { return host.store().field(trade::kBtcLedger, name); };
+  Record close = result("close", "SELL", "0.062", "true");
+  close.set("sent_us", trade::micros_text(host.store().now()));
+  host.deliver(close);
+  EXPECT_EQ(field("last_known_amt"), "0.0");
+  EXPECT_EQ(field("carried_amt"), "-0.062");
+  host.deliver(result("open", "BUY", "0.093"));
+  EXPECT_EQ(field("last_known_amt"), "0.031");
+  EXPECT_EQ(field("ledger_amt"), "0.031");
+  EXPECT_EQ(field("carried_amt"), "");
+}
+
+TEST(P33Ledger, AStopTradesWhenItIsMetAndNotWhenItWasSent) {
+  FakeHost<LedgerStage> host;
+  Record stop = result("stop", "SELL", "0.062", "true");
+  stop.set("sent_us", trade::micros_text(host.store().now() - std::chrono::seconds(9)));
+  host.deliver(result("open", "BUY", "0.031"));
+  host.store().advance(std::chrono::seconds(1));
+  stop.set("executed_us", trade::micros_text(host.store().now()));
+  host.deliver(stop);
+  EXPECT_EQ(host.store().field(trade::kBtcLedger, "ledger_amt"), "0.0");
+}
+
+TEST(P33Ledger, AnAmountWrittenByHandOwesNothing) {
+  FakeHost<LedgerStage> host;
+  host.store().put(trade::kBtcLedger, Record{{"last_known_amt", "1.0"},
+                                             {"ledger_amt", "0.0"},
+                                             {"carried_amt", "-0.5"},
+                                             {"version", "7"}});
+  host.deliver(result("a", "BUY", "0.5"));
+  EXPECT_EQ(host.store().field(trade::kBtcLedger, "ledger_amt"), "1.5");
 }
 
 // Section 5.4, the update rule; a reducing fill is what the reference knows alone.
@@ -606,7 +650,9 @@ TEST(P33Ledger, EachRowOfTheUpdateRule) {
     FakeHost<LedgerStage> host;
     if (row.ledger != nullptr)
       host.store().put(trade::kBtcLedger, Record{{"last_known_amt", row.ledger}});
-    EXPECT_TRUE(host.deliver(result("a", row.side, row.qty, row.reduce_only)).applied);
+    Record record = result("a", row.side, row.qty, row.reduce_only);
+    record.set("sent_us", trade::micros_text(host.store().now()));  // newer than the ledger
+    EXPECT_TRUE(host.deliver(record).applied);
     EXPECT_EQ(host.store().field(trade::kBtcLedger, "last_known_amt"), row.after);
     EXPECT_EQ(host.store().field(trade::kBtcLedger, "last_side"), row.side);
   }

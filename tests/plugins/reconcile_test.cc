@@ -822,5 +822,38 @@ TEST(Repair, ALedgerNobodyCanReadIsReplaced) {
   EXPECT_EQ(none.command("1").emitted("event").at(0).find("old_ledger_amt"), "missing");
 }
 
+// A history as an exchange allows it, booked in any order that knows no fill before its time.
+RC_GTEST_PROP(LedgerBalance, EndsAtTheSumOfTheFillsInWhateverOrderTheyAreBooked, ()) {
+  std::vector<Fill> fills;
+  Decimal held;
+  const auto count = *rc::gen::inRange<int64_t>(1, 12);
+  for (int64_t at = 1; at <= count; ++at) {
+    const bool reduces = !held.is_zero() && *rc::gen::arbitrary<bool>();
+    const bool sells = reduces ? held.is_positive() : *rc::gen::arbitrary<bool>();
+    Decimal qty(*rc::gen::inRange(1, 5));
+    if (reduces) qty = std::min(qty, held.abs());
+    held = *(sells ? held.minus(qty) : held.plus(qty));
+    fills.push_back({"c", "o", "p", "S", sells ? "SELL" : "BUY", qty, reduces, at});
+  }
+  Balance balance;
+  int64_t changed_us = 0;
+  while (!fills.empty()) {
+    const size_t i = *rc::gen::inRange<size_t>(0, fills.size());
+    const Fill fill = fills[i];
+    fills.erase(fills.begin() + static_cast<std::ptrdiff_t>(i));
+    const Decimal before = balance.amount;
+    const bool is_newest = fill.executed_us > changed_us;
+    balance = *balance_after(balance, changed_us, fill, fill.qty);
+    if (fill.reduce_only && is_newest) {
+      RC_ASSERT(before.is_zero() || balance.amount.is_zero() ||
+                before.is_positive() == balance.amount.is_positive());
+    }
+    // Told of at once, or only after some that came later.
+    changed_us = std::max(changed_us, fill.executed_us) + *rc::gen::inRange(0, 3);
+  }
+  RC_ASSERT(balance.carried.is_zero());
+  RC_ASSERT(balance.amount == held);
+}
+
 }  // namespace
 }  // namespace sluice::p33
