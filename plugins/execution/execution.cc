@@ -226,6 +226,7 @@ Execution::Execution(const Settings& settings, Lane lane)
       query_wait_(settings.duration("query_wait")),
       recv_window_(settings.duration("recv_window")),
       fill_wait_(settings.duration("fill_wait")),
+      clock_ahead_max_(settings.duration("clock_ahead_max")),
       notional_max_(settings.decimal("notional_max")),
       diag_(settings.boolean("diag")),
       exchange_(paper::Exchange::shared(paper::exchange_settings(settings))) {}
@@ -260,6 +261,12 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
     return end("REJECTED", "kill_switch_active");
   }
   if (now >= valid_until) return end("EXPIRED", std::string(expiry_of(*order)));
+  if (age_of(*order, now) < -clock_ahead_max_) {
+    unit.log(SLUICE_LOG_WARNING, "FUTURE_INTENT_DROP: " + order->symbol +
+                                     " ahead=" + seconds(-age_of(*order, now)) + " (>" +
+                                     seconds(clock_ahead_max_) + ")");
+    return end("REJECTED", "future_intent");
+  }
   const Duration age_max = intent_age_max(*order, entry, unit);
   tell_config(age_max, unit);
   if (age_of(*order, now) > age_max) {

@@ -54,6 +54,7 @@ inline constexpr const char* kIntentFields[] = {"symbol",  "action",   "side",  
 //   | order id not taken up before                     | acked, IDEMPOTENCY_SKIP                |
 //   | kill switch unset and readable                   | REJECTED kill_switch_active            |
 //   | permits valid                                    | EXPIRED permit_expired_before_send     |
+//   | intent not from beyond clock_ahead_max           | REJECTED future_intent                 |
 //   | intent younger than intent_age_max               | EXPIRED stale_intent                   |
 //   | openings: notional x leverage <= notional_max    | REJECTED notional_exceeded             |
 //   | no order of this symbol and action under way     | waits as long as its permits hold      |
@@ -104,6 +105,13 @@ class Execution {
        .default_text = "30s",
        .min_text = "0s",
        .max_text = "1h"},
+      {.name = "clock_ahead_max",
+       .doc = "How far in the future an intent's time may lie. More tolerates producers whose "
+              "clocks are ahead, and lets intents live longer than intent_age_max by as much.",
+       .type = SLUICE_DURATION,
+       .default_text = "5s",
+       .min_text = "0s",
+       .max_text = "10m"},
       {.name = "notional_max",
        .doc = "Notional of an opening, times its leverage (taken as 5 to 80).",
        .type = SLUICE_DECIMAL,
@@ -196,6 +204,7 @@ class Execution {
                                              "kill_switch_active",
                                              "permit_expired_before_send",
                                              "order_expired_before_send",
+                                             "future_intent",
                                              "stale_intent",
                                              "rate_limited",
                                              "notional_exceeded",
@@ -262,7 +271,7 @@ class Execution {
 
   const Lane lane_;
   const std::string account_;
-  const Duration query_wait_, recv_window_, fill_wait_;
+  const Duration query_wait_, recv_window_, fill_wait_, clock_ahead_max_;
   const Decimal notional_max_;
   const bool diag_;
   const std::shared_ptr<paper::Exchange> exchange_;

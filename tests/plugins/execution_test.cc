@@ -918,10 +918,22 @@ TEST_F(ExecutionGuards, GlobalRateLimitSetsTheCooldownAndSaysHowFullTheWindowIs)
                                            "count=1 resets_in=50s"));
 }
 
-TEST_F(ExecutionGuards, EX22IntentWithoutReadableTimeIsNotSentAndAFutureOneIsNotOld) {
+TEST_F(ExecutionGuards, EX22IntentWithoutReadableTimeOrFromTheFutureIsNotSent) {
   const Ran ran = host_->deliver(order_with("intent_timestamp", "soon"));
   EXPECT_EQ(ran.reason, "invalid_order");
-  expect_end(run(order_with("intent_timestamp", trade::iso_z(store_.now() + 5s))), "FILLED", "");
+  const Time ahead = store_.now() + 5s;
+  expect_end(run(order_with("intent_timestamp", trade::iso_z(ahead + Duration(1)))), "REJECTED",
+             "future_intent");
+  EXPECT_TRUE(position().is_zero());
+  Record near = order("p2");
+  near.set("intent_timestamp", trade::iso_z(ahead));
+  EXPECT_EQ(host_->deliver(near).verdict, SLUICE_ACT);
+}
+
+TEST_F(ExecutionGuards, ClocksMayBeAsFarAheadAsTheSettingSays) {
+  start({{"clock_ahead_max", "0s"}});
+  expect_end(run(order_with("intent_timestamp", trade::iso_z(store_.now() + Duration(1)))),
+             "REJECTED", "future_intent");
 }
 
 TEST_F(ExecutionGuards, StaleOrdersHaveARecordEachAndOneLogLineIn30Seconds) {
@@ -1046,6 +1058,37 @@ TEST_F(ExecutionGuards, PolicyFailureGivesTheShareBackOnceAndTheOrderIsNeverSent
   EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACK);  // replayed
   EXPECT_TRUE(store_.streams["result"].empty());
   EXPECT_TRUE(position().is_zero());
+}
+
+TEST_F(ExecutionGuards, UnfilledOrderGivesItsShareBackOnceHoweverOftenItComes) {
+  const Record refused_at_once = reserved_order();
+  const auto come_again = [&](const Record& entry) {
+    EXPECT_EQ(host_->deliver(entry).verdict, SLUICE_ACK);
+    FakeHost<Refund> refund(store_);
+    Record dead = entry;
+    dead.add("sluice.stage", "execution");
+    refund.deliver(dead);
+  };
+  const auto reserve_anothers = [&] { reserved_order(); };
+
+  reserve_anothers();
+  store_.put("quantum:kill", "1");
+  run(refused_at_once);
+  EXPECT_EQ(store_.counter(kHourly), 1);
+  come_again(refused_at_once);
+  EXPECT_EQ(store_.counter(kHourly), 1);
+  store_.erase("quantum:kill");
+
+  start({{"reject_rate", "1"}});
+  Record refused_there = order("p2");
+  reserve_anothers();
+  refused_there.set("reservations", trade::reservations_text({{kHourly, 1, store_.now_us}}));
+  const Ran ran = host_->deliver(refused_there);
+  host_->settle(ran, act_to_end(ran));
+  EXPECT_EQ(at(store_.streams["result"].back(), "status"), "REJECTED");
+  EXPECT_EQ(store_.counter(kHourly), 1);
+  come_again(refused_there);
+  EXPECT_EQ(store_.counter(kHourly), 1);
 }
 
 TEST_F(ExecutionGuards, DeadLettersOfOthersAndOrdersTakenUpKeepTheirShares) {
