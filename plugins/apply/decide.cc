@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/digest.h"
 #include "common/json.h"
 #include "common/text.h"
 
@@ -195,6 +196,7 @@ trade::Plan plan_of(const Proposal& proposal) {
   trade::Plan plan;
   plan.plan_id = trade::proposal_plan_id(proposal.symbol, proposal.action, proposal.kill_score,
                                          proposal.new_sl, proposal.computed_at);
+  plan.dedupe_id = plan.plan_id;
   plan.symbol = proposal.symbol;
   plan.action = proposal.action;
   plan.kill_score = trade::float_text(proposal.kill_score);
@@ -213,10 +215,12 @@ trade::Plan plan_of(const Proposal& proposal) {
   return plan;
 }
 
-trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view id) {
+trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view id,
+                    std::string_view entry_id) {
   const bool opens = intent.action != "CLOSE";
   trade::Plan plan;
-  plan.plan_id = trade::intent_plan_id(intent.symbol, intent.action, intent.confidence, id);
+  plan.dedupe_id = trade::intent_digest(intent.symbol, intent.action, intent.confidence, id);
+  plan.plan_id = trade::intent_plan_id(plan.dedupe_id, entry_id);
   plan.symbol = intent.symbol;
   plan.action = opens ? trade::kOpenAction : trade::kFullCloseAction;
   plan.side = opens ? intent.action : "close";
@@ -234,6 +238,14 @@ trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view
   plan.source = "intent_bridge";
   plan.intent_timestamp = intent.timestamp;
   return plan;
+}
+
+std::string intent_id_of(const Intent& intent, const Record& fields, std::string_view entry_id) {
+  const auto text = [&fields](std::string_view name) { return fields.find(name).value_or(""); };
+  const std::string_view given = trade::first_usable(text("correlation_id"), text("trace_id"), {});
+  if (!given.empty()) return std::string(given);
+  if (intent.timestamp.empty()) return std::string(entry_id);
+  return "payload:" + trade::sha256_hex(text("payload"));
 }
 
 }  // namespace sluice::apply

@@ -115,6 +115,16 @@ std::string refuse_account(const Intent& intent, const Sizing& sizing, const tra
 
 // Everything of a plan but decision, ids for tracing and times.
 trade::Plan plan_of(const Proposal& proposal);
-trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view id);
+// `id`: what the intent is told apart from others by; `entry_id`: of the entry it came in.
+trade::Plan plan_of(const Intent& intent, const Sizing& sizing, std::string_view id,
+                    std::string_view entry_id);
+
+// What tells intents of one symbol, action and confidence apart: the correlation id, else the trace
+// id, else a digest of the payload, which says when it was made. Two entries with the same are the
+// same intent for dedupe_ttl, and the later one is not executed: a producer that sends twice cannot
+// be told from one that wants twice. Who wants the same again sends another id or, without ids,
+// another timestamp. One without ids and timestamp, which the schema of intents refuses, is told
+// apart by its entry.
+std::string intent_id_of(const Intent& intent, const Record& fields, std::string_view entry_id);
 
 }  // namespace sluice::apply

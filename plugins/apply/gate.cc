@@ -188,7 +188,7 @@ Verdict Gate::rehearse(const Case& c, const Order& order) const {
   outcome.steps_results =
       trade::step_result(trade::step_of(c.plan.action), "would_execute",
                          "DRY_RUN: " + order.side + " " + order.quantity.text() + " @ " + price);
-  c.unit.erase("quantum:apply:dedupe:" + c.plan.plan_id);
+  c.unit.erase(trade::dedupe_key(c.plan));
   return end(c, {.outcome = std::move(outcome), .took_permits = true});
 }
 

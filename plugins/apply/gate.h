@@ -109,7 +109,7 @@ class Gate {
       {.pattern = "quantum:position:snapshot:{symbol}",
        .doc = "Whether there is a position to close, and its price.",
        .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:apply:dedupe:{plan_id}",
+      {.pattern = "quantum:apply:dedupe:{dedupe_id}",
        .doc = "Erased by a dry run, which uses no plan up.",
        .access = SLUICE_KEY_WRITES},
       {.pattern = "quantum:permit:{plan_id}",

@@ -79,9 +79,8 @@ Verdict PlanStage::plan_intent(const Entry& entry, Unit& unit) const {
     if (lacks_snapshot(sizing) && unit.now() < wait_end)
       return wait({trade::snapshot_key(intent->symbol)}, wait_end);
   }
-  const std::string_view id =
-      trade::first_usable(entry["correlation_id"], entry["trace_id"], entry.id());
-  return finish(plan_of(*intent, sizing, id), std::move(decision), entry, unit);
+  const std::string id = intent_id_of(*intent, entry.fields(), entry.id());
+  return finish(plan_of(*intent, sizing, id, entry.id()), std::move(decision), entry, unit);
 }
 
 Sizing PlanStage::size(const Intent& intent, Decision& decision, Unit& unit) const {
@@ -116,15 +115,22 @@ Verdict PlanStage::finish(trade::Plan plan, Decision decision, const Entry& entr
   return ack();
 }
 
-Decision PlanStage::decide_rest(Decision decision, const trade::Plan& plan, const Entry& entry,
+Decision PlanStage::decide_rest(Decision decision, trade::Plan& plan, const Entry& entry,
                                 Unit& unit) const {
-  if (unit.failure()) return as_duplicate(std::move(decision));  // the key is the one condition
-  const std::string key = "quantum:apply:dedupe:" + plan.plan_id;
-  Decision checked = check_action(decision, plan.action, !plan.new_sl_proposed.empty());
-  if (!checked.executes())
-    return unit.get(key).present() ? as_duplicate(std::move(decision)) : checked;
+  const std::string key = trade::dedupe_key(plan);
+  const bool is_proposal = plan.dedupe_id == plan.plan_id;
+  if (const Value earlier = unit.get(key); earlier.present()) {
+    if (!is_proposal) plan.plan_id = trade::intent_plan_id(plan.dedupe_id, earlier.text());
+    return as_duplicate(std::move(decision));
+  }
+  Decision checked = check_action(std::move(decision), plan.action, !plan.new_sl_proposed.empty());
+  if (!checked.executes()) return checked;
   const PolicyRecord record = trade::plan_policy_record(plan);
-  unit.claim(key, entry.id(), unit.policy("dedupe_ttl", {record.raw()}).duration());
+  const Duration ttl = unit.policy("dedupe_ttl", {record.raw()}).duration();
+  const auto computed = trade::parse_iso(plan.intent_timestamp);
+  if (is_proposal && computed && unit.now() - *computed >= ttl)
+    return {"BLOCKED", {"stale_proposal"}};
+  unit.claim(key, entry.id(), ttl);
   return checked;
 }
 

@@ -12,8 +12,13 @@ namespace sluice::apply {
 //          result: the terminal record of each plan that is not to be executed, in the same unit;
 //          intent_id is the entry it was made of, and plan_published says whether the plan is its
 //          own entry or one that was in the stream before.
-// Claims:  quantum:apply:dedupe:<P> in the same unit as a plan to be executed; taken: SKIP,
-//          duplicate_plan. A plan that ends here does not use its id up.
+// Ids:     of proposals as in the contract. Those of intents are of the entry too: a redelivered
+//          entry gives the same plan, a later one with the same ids its own.
+// Claims:  quantum:apply:dedupe:<P>, for intents <digest> (see intent_id_of), in the same unit as a
+//          plan to be executed; taken: SKIP, duplicate_plan, under the id of the earlier plan. A
+//          plan that ends here does not use its id up.
+// Forgets: nothing within dedupe_ttl. A proposal computed longer ago may have been executed and
+//          forgotten since: BLOCKED, stale_proposal.
 // Marks:   quantum:apply:stream_published:<P>: a plan that ends here is not published a second time
 //          while the mark lives; its result is. A plan to be executed always is: the gate reads it.
 // Waits:   for a snapshot of the symbol when an opening finds none or a stale one.
@@ -107,8 +112,9 @@ class PlanStage {
       {.pattern = "quantum:position:snapshot:{symbol}",
        .doc = "Price and filters of an opening; leverage and balance where they are there.",
        .access = SLUICE_KEY_READS},
-      {.pattern = "quantum:apply:dedupe:{plan_id}",
-       .doc = "Entry id of the intent or proposal that was planned under this id.",
+      {.pattern = "quantum:apply:dedupe:{dedupe_id}",
+       .doc = "Entry id of the proposal or intent that was planned; plan id of the proposal, or "
+              "what copies of the intent have in common.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
       {.pattern = "quantum:apply:stream_published:{plan_id}",
        .doc = "The plan is in the stream.",
@@ -153,8 +159,7 @@ class PlanStage {
   // Asks the rest of the table, and emits.
   Verdict finish(trade::Plan plan, Decision decision, const Entry& entry, Unit& unit) const;
   // Rows 7 to 10; claims the dedupe key of what is to be executed.
-  Decision decide_rest(Decision decision, const trade::Plan& plan, const Entry& entry,
-                       Unit& unit) const;
+  Decision decide_rest(Decision decision, trade::Plan& plan, const Entry& entry, Unit& unit) const;
   // Emits the plan unless it is in the stream already and has nothing new to say: false.
   bool publish(const trade::Plan& plan, bool executes, Unit& unit) const;
 

@@ -50,6 +50,7 @@ constexpr PlanField kFields[] = {
     {"policy", &Plan::policy, false, false},
     {"confidence", &Plan::confidence, true, false},
     {"risk_budget_usd", &Plan::risk_budget_usd, true, false},
+    {"dedupe_id", &Plan::dedupe_id, false, false},
 };
 
 std::string close_step(std::string_view step, std::string_view pct) {
@@ -109,12 +110,24 @@ std::string proposal_plan_id(std::string_view symbol, std::string_view action, d
   return sha256_hex(text).substr(0, 16);
 }
 
-std::string intent_plan_id(std::string_view symbol, std::string_view action, double confidence,
-                           std::string_view id) {
+std::string intent_digest(std::string_view symbol, std::string_view action, double confidence,
+                          std::string_view id) {
   std::string text(symbol);
   text += ":" + std::string(kOpenAction) + ":" + std::string(action) + ":" + fixed6(confidence);
   text += ":" + std::string(id);
   return sha256_hex(text).substr(0, 16);
+}
+
+std::string intent_plan_id(std::string_view digest, std::string_view entry_id) {
+  return sha256_hex(std::string(digest) + ":" + std::string(entry_id)).substr(0, 16);
+}
+
+std::string dedupe_key(const Plan& plan) {
+  return "quantum:apply:dedupe:" + (plan.dedupe_id.empty() ? plan.plan_id : plan.dedupe_id);
+}
+
+std::string plan_end_key(std::string_view plan_id) {
+  return "quantum:apply:ended:" + std::string(plan_id);
 }
 
 std::string client_order_id(std::string_view account, std::string_view plan_id, int leg,

@@ -33,6 +33,7 @@ struct Plan {
   std::string source;                       // intent_bridge or harvest
   std::string intent_id, decision_id, decision_us, trace_id, intent_timestamp, policy;
   std::string created_us;
+  std::string dedupe_id;  // what the dedupe key is named by: for proposals the plan id
   std::string plan_hash;
 
   bool is_opening() const { return action == kOpenAction; }
@@ -54,9 +55,21 @@ std::optional<Plan> read_plan(const Record& fields, std::string& why);
 std::string proposal_plan_id(std::string_view symbol, std::string_view action, double kill_score,
                              std::optional<double> new_sl, std::string_view computed_at);
 
-// First 16 hex digits over `<symbol>:ENTRY_PROPOSED:<action>:<confidence, six decimals>:<id>`.
-std::string intent_plan_id(std::string_view symbol, std::string_view action, double confidence,
-                           std::string_view id);
+// First 16 hex digits over `<symbol>:ENTRY_PROPOSED:<action>:<confidence, six decimals>:<id>`: the
+// same for every copy of an intent.
+std::string intent_digest(std::string_view symbol, std::string_view action, double confidence,
+                          std::string_view id);
+
+// First 16 hex digits over `<digest>:<entry id>`: an intent that is accepted again, long after its
+// first copy, is another plan and another order.
+std::string intent_plan_id(std::string_view digest, std::string_view entry_id);
+
+// Claimed by planning a plan for execution, for dedupe_ttl. Text: id of the entry it was made of.
+std::string dedupe_key(const Plan& plan);
+
+// Claimed by the gate with the end of a plan, an order or a terminal record: nothing is ordered and
+// nothing permitted under this id any more. Text: id of the plan's entry.
+std::string plan_end_key(std::string_view plan_id);
 
 // "sl1-" and 26 hex digits: the same plan and leg always make the same order.
 std::string client_order_id(std::string_view account, std::string_view plan_id, int leg,

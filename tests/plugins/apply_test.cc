@@ -197,11 +197,14 @@ TEST(PlanStage, UnsoundProposalsAreRejected) {
 TEST(PlanStage, AnOpeningIsSizedExactlyAndDownwards) {
   FakeHost<PlanStage> host;
   host.store().put(trade::kBtcSnapshot, trade::snapshot("0", host.store().now()));
-  const auto ran = host.deliver(intent(kBuy), {.input = "intent"});
+  const auto ran = host.deliver(intent(kBuy), {.input = "intent", .id = "7-0"});
   ASSERT_TRUE(ran.applied);
   const Record plan = ran.emitted("plan").at(0);
-  EXPECT_EQ(plan.find("plan_id"),
-            trade::sha256_hex("BTCUSDT:ENTRY_PROPOSED:BUY:0.810000:C1").substr(0, 16));
+  const std::string digest =
+      trade::sha256_hex("BTCUSDT:ENTRY_PROPOSED:BUY:0.810000:C1").substr(0, 16);
+  EXPECT_EQ(plan.find("plan_id"), trade::sha256_hex(digest + ":7-0").substr(0, 16));
+  EXPECT_EQ(plan.find("dedupe_id"), digest);
+  EXPECT_EQ(host.store().text("quantum:apply:dedupe:" + digest), "7-0");
   EXPECT_EQ(plan.find("action"), "ENTRY_PROPOSED");
   EXPECT_EQ(plan.find("side"), "BUY");
   EXPECT_EQ(plan.find("qty"), "0.002");
@@ -214,6 +217,71 @@ TEST(PlanStage, AnOpeningIsSizedExactlyAndDownwards) {
   EXPECT_EQ(plan.find("steps"), R"([{"step": "OPEN", "type": "market", "side": "BUY"}])");
   std::string why;
   EXPECT_TRUE(trade::read_plan(plan, why)) << why;
+}
+
+// What becomes of an intent: "EXECUTE <plan id>", or "<reason> <plan id>".
+std::string planned(FakeHost<PlanStage>& host, const Record& intent, std::string_view id) {
+  host.store().put(trade::kBtcSnapshot, trade::snapshot("0", host.store().now()));
+  const auto ran = host.deliver(intent, {.input = "intent", .id = std::string(id)});
+  const auto results = ran.emitted("result");
+  const Record told = results.empty() ? ran.emitted("plan").at(0) : results.at(0);
+  return std::string(*told.find(results.empty() ? "decision" : "reason")) + " " +
+         std::string(*told.find("plan_id"));
+}
+
+TEST(PlanStage, AnIntentAgainIsADuplicateOfItsPlanAndLaterAPlanOfItsOwn) {
+  FakeHost<PlanStage> host;
+  const std::string first = planned(host, intent(kBuy), "7-0");
+  ASSERT_TRUE(first.starts_with("EXECUTE "));
+  const std::string plan_id = first.substr(8);
+  EXPECT_EQ(planned(host, intent(kBuy), "8-0"), "duplicate_plan " + plan_id);
+  host.store().advance(std::chrono::hours(6) - Duration(1));
+  EXPECT_EQ(planned(host, intent(kBuy), "9-0"), "duplicate_plan " + plan_id);
+  host.store().advance(Duration(1));
+  const std::string later = planned(host, intent(kBuy), "10-0");
+  EXPECT_TRUE(later.starts_with("EXECUTE ")) << later;
+  EXPECT_NE(later, first);
+}
+
+TEST(PlanStage, AnEntryThatIsDeliveredAgainGivesTheSamePlan) {
+  FakeHost<PlanStage> died, next;
+  EXPECT_EQ(planned(died, intent(kBuy), "7-0"), planned(next, intent(kBuy), "7-0"));
+}
+
+TEST(PlanStage, TwoCopiesPlannedAtOnceAreOnePlan) {
+  FakeStore store;
+  FakeHost<PlanStage> a(store), b(store);
+  std::string first;
+  a.before_commit = [&] { first = planned(b, intent(kBuy), "7-0"); };
+  const std::string second = planned(a, intent(kBuy), "8-0");
+  ASSERT_TRUE(first.starts_with("EXECUTE "));
+  EXPECT_EQ(second, "duplicate_plan " + first.substr(8));
+}
+
+TEST(PlanStage, CopiesOfAnIntentWithoutIdsAreTheSameIntent) {
+  FakeHost<PlanStage> host;
+  const auto bare = [](std::string_view payload) {
+    return Record{{"payload", payload}, {"correlation_id", "null"}, {"trace_id", ""}};
+  };
+  const std::string first = planned(host, bare(kBuy), "7-0");
+  ASSERT_TRUE(first.starts_with("EXECUTE "));
+  EXPECT_EQ(planned(host, bare(kBuy), "8-0"), "duplicate_plan " + first.substr(8));
+  const std::string other = planned(host, bare(with(kBuy, "22:13:20Z", "22:13:21Z")), "9-0");
+  EXPECT_TRUE(other.starts_with("EXECUTE ")) << other;
+}
+
+// Its id may have been used up and forgotten, and the same id is the same order.
+TEST(PlanStage, AProposalComputedBeforeIdsAreRememberedIsStale) {
+  FakeHost<PlanStage> host;
+  const auto reason = [&](Duration ago) {
+    Record entry = proposal("PARTIAL_50");
+    entry.set("computed_at_utc", trade::iso(host.store().now() - ago));
+    const auto ran = host.deliver(entry, {.input = "proposal"});
+    const auto results = ran.emitted("result");
+    return results.empty() ? std::string("EXECUTE") : std::string(*results[0].find("reason"));
+  };
+  EXPECT_EQ(reason(std::chrono::hours(6)), "stale_proposal");
+  EXPECT_EQ(reason(std::chrono::hours(6) - Duration(1)), "EXECUTE");
 }
 
 TEST(PlanStage, ACloseIntentIsAFullClose) {
@@ -859,7 +927,7 @@ TEST(PlanOfIntent, CarriesWhatTheGovernorJudgesAnOpeningBy) {
   const auto plan = [](std::string_view payload) {
     std::string why;
     const auto intent = read_intent({{"payload", payload}}, why);
-    return intent ? plan_of(*intent, {}, "C1") : Plan{};
+    return intent ? plan_of(*intent, {}, "C1", "7-0") : Plan{};
   };
   const std::string start = R"({"symbol": "BTCUSDT", "action": "BUY", "confidence": 0.75)";
   EXPECT_EQ(plan(start + "}").confidence, "0.75");
