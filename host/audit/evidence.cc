@@ -186,10 +186,16 @@ class Reader {
   }
 
   void take_plan(const Place& place, const stream::Entry& entry) {
-    to_.plans[field(entry, "plan_id")].push_back({place, field(entry, "plan_hash"),
-                                                  field(entry, "side"),
-                                                  entry.fields.find("decision") == "EXECUTE"});
-    to_.plans_by_intent[field(entry, "intent_id")].push_back(place);
+    Plan plan{place, field(entry, "plan_hash"), field(entry, "side"), field(entry, "intent_id"),
+              entry.fields.find("decision") == "EXECUTE"};
+    std::vector<Plan>& known = to_.plans[field(entry, "plan_id")];
+    // A replay, or a producer's second try: the gate answers it with a record of its own.
+    const bool is_copy = std::any_of(known.begin(), known.end(), [&](const Plan& other) {
+      return plan.executes && other.executes && plan.plan_hash == other.plan_hash &&
+             plan.intent_id == other.intent_id;
+    });
+    if (!is_copy) to_.plans_by_intent[plan.intent_id].push_back(place);
+    known.push_back(std::move(plan));
   }
 
   static Order read_order(const Place& place, const stream::Entry& entry) {

@@ -77,7 +77,7 @@ struct Execution {
 
 struct Plan {
   Place place;
-  std::string plan_hash, side;
+  std::string plan_hash, side, intent_id;
   bool executes = false;
 };
 
@@ -113,7 +113,7 @@ struct Evidence {
   std::vector<Place> intents;                      // what the planner reads
   ById<Place> intents_by_decision;                 // by decision id
   std::map<std::string, std::vector<Plan>> plans;  // by plan id
-  ById<Place> plans_by_intent;
+  ById<Place> plans_by_intent;  // without copies of a plan that is to be executed
   ById<Ending> endings_by_decision;
   ById<Ending> endings_by_plan;
   ById<Ending> letters_by_origin;  // "stream id"

@@ -15,10 +15,14 @@ struct Gate::Case {
   Case(const Plan& plan_in, const Entry& entry, Unit& unit_in)
       : plan(plan_in),
         unit(unit_in),
+        entry_id(entry.id()),
         first_delivered(entry.first_delivered()),
         governor_key(trade::governor_permit_key(plan.plan_id)),
         p33_key(trade::p33_permit_key(plan.plan_id)),
         block_key(trade::governor_block_key(plan.plan_id)),
+        end_key(trade::plan_end_key(plan.plan_id)),
+        granted_key(trade::governor_granted_key(plan.plan_id)),
+        ended(unit.get(end_key)),
         governor(unit.get(governor_key)),
         p33(unit.get(p33_key)),
         block(unit.get(block_key)),
@@ -34,9 +38,10 @@ struct Gate::Case {
 
   const Plan& plan;
   Unit& unit;
+  const std::string_view entry_id;
   const Time first_delivered;
-  const std::string governor_key, p33_key, block_key;
-  const Value governor, p33, block, disarm;
+  const std::string governor_key, p33_key, block_key, end_key, granted_key;
+  const Value ended, governor, p33, block, disarm;
   const bool is_killed;
   std::optional<trade::Position> position;  // closing plans only
 };
@@ -46,6 +51,7 @@ struct Gate::Ending {
   PlanOutcome outcome;
   std::string_view expired = {};  // governor or p33: the permit that was over
   bool took_permits = false;
+  bool frees_plan_id = false;  // the same id may be planned and executed later
 };
 
 namespace {
@@ -101,6 +107,11 @@ bool holds_share(std::string_view permit) {
   return consumed != nullptr && consumed->is_false();
 }
 
+void release(const std::vector<trade::Reservation>& reservations, Unit& unit) {
+  for (const trade::Reservation& reservation : reservations)
+    unit.release(reservation.counter, reservation.amount, Time(Duration(reservation.at_us)));
+}
+
 int64_t valid_until_us(std::string_view permit) {
   std::string why;
   const auto json = trade::Json::parse(permit, why);
@@ -117,6 +128,7 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
   if (!plan) return reject("invalid_plan", why);
   const Case c(*plan, entry, unit);
 
+  if (c.ended.present()) return end_repeated(c);
   if (c.is_killed) {
     unit.log(SLUICE_LOG_WARNING, "[KILL_SWITCH] plan=" + plan->plan_id + " is not executed");
     return end(c, {halted(*plan, "kill_switch_active")});
@@ -189,10 +201,12 @@ Verdict Gate::rehearse(const Case& c, const Order& order) const {
       trade::step_result(trade::step_of(c.plan.action), "would_execute",
                          "DRY_RUN: " + order.side + " " + order.quantity.text() + " @ " + price);
   c.unit.erase(trade::dedupe_key(c.plan));
-  return end(c, {.outcome = std::move(outcome), .took_permits = true});
+  c.unit.erase(c.granted_key);
+  return end(c, {.outcome = std::move(outcome), .took_permits = true, .frees_plan_id = true});
 }
 
 Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const {
+  c.unit.claim(c.end_key, c.entry_id, ended_ttl_);
   // What nobody may have changed between this look and the order's emission.
   c.unit.unchanged(trade::kKillKey);
   c.unit.unchanged(trade::kGlobalKillKey);
@@ -237,6 +251,9 @@ Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const
 }
 
 Verdict Gate::end(const Case& c, Ending ending) const {
+  if (!ending.frees_plan_id) c.unit.claim(c.end_key, c.entry_id, ended_ttl_);
+  // A permit granted since the look holds a share that must go back with this end.
+  if (!ending.took_permits) c.unit.unchanged(c.governor_key);
   give_back(c, ending.took_permits);
   PlanOutcome& outcome = ending.outcome;
   if (outcome.reason.empty()) outcome.reason = outcome.error;
@@ -254,15 +271,30 @@ Verdict Gate::end(const Case& c, Ending ending) const {
   return ack();
 }
 
+// Neither permits nor shares are this entry's: they went with the end of the plan.
+Verdict Gate::end_repeated(const Case& c) const {
+  Record record = trade::outcome_record(
+      c.plan, {.decision = "SKIP", .error = "", .reason = "duplicate_plan"}, c.unit.now());
+  record.set("decision_id", "");
+  record.add("earlier", c.ended.text());
+  c.unit.emit("result", record);
+  c.unit.log(SLUICE_LOG_WARNING,
+             "plan " + c.plan.plan_id + " ended before, as entry " + std::string(c.ended.text()));
+  return ack();
+}
+
 // What the governor reserved goes back, once. A permit that stays would let the plan act on a share
 // it no longer has, so it stays as a consumed one.
 void Gate::give_back(const Case& c, bool took_permits) const {
+  if (!c.governor.present()) {
+    // It may have run out while nobody was here to use it.
+    const Value granted = c.unit.get(c.granted_key);
+    return release(trade::permit_reservations(c.plan, granted.text()), c.unit);
+  }
   const auto reservations = trade::permit_reservations(c.plan, c.governor.text());
   if (reservations.empty() || !holds_share(c.governor.text())) return;
-  for (const trade::Reservation& reservation : reservations)
-    c.unit.release(reservation.counter, reservation.amount, Time(Duration(reservation.at_us)));
+  release(reservations, c.unit);
   if (took_permits) return;
-  c.unit.unchanged(c.governor_key);
   const std::string spent = spent_text(c.governor.text());
   const Duration left(valid_until_us(c.governor.text()) - trade::micros(c.unit.now()));
   if (spent.empty() || left <= Duration(0)) {

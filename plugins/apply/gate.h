@@ -17,6 +17,7 @@ namespace sluice::apply {
 //
 //   |    | condition                                      | error                             |
 //   |----|------------------------------------------------|-----------------------------------|
+//   | 0  | the plan ended before, under another entry     | none; reason duplicate_plan (SKIP)|
 //   | 1  | kill switch set or unreadable                  | kill_switch_active                |
 //   | 2  | disarmed, but see `disarm_lets_closes`         | disarmed                          |
 //   | 3  | the governor blocked the plan                  | governor_blocked:<reason>         |
@@ -38,7 +39,11 @@ namespace sluice::apply {
 // Orders:  MARKET of leg 0; for UPDATE_SL STOP_MARKET of leg sl, reduce-only, for the position.
 // Takes:   both permits, in the same unit as the order, while kill switch and disarm key stand as
 //          they were read.
-// Gives back: what the governor reserved, once, when nothing is sent and its permit was there.
+// Claims:  quantum:apply:ended:<P> with the order or the record: a plan id ends once, and the
+//          governor grants nothing under it any more. A second entry of the plan has a record that
+//          names the first in `earlier`, without a decision_id: the decision has its end already.
+// Gives back: what the governor reserved, once, when nothing is sent, also when its permit has run
+//          out meanwhile. One that comes while the plan ends is met as a change of its key.
 // Threads: [worker]; nothing changes after construction.
 // Source:  reference contract, section 6.7; 2, 3, 4, 8 and 9 are ours.
 class Gate {
@@ -93,6 +98,14 @@ class Gate {
        .doc = "True: while disarmed, plans that only make a position smaller still pass.",
        .type = SLUICE_BOOLEAN,
        .default_text = "false"},
+      {.name = "ended_ttl",
+       .doc =
+           "How long a plan is remembered as ended. An entry of it that comes later has a second "
+           "record, and is too old for an order.",
+       .type = SLUICE_DURATION,
+       .default_text = "7d",
+       .min_text = "25h",  // the governor grants nothing to plans older than a day
+       .max_text = "365d"},
       {.name = "dry_run",
        .doc = "True: nothing is ordered; plans that both permits allow end with what would be.",
        .type = SLUICE_BOOLEAN,
@@ -112,12 +125,19 @@ class Gate {
       {.pattern = "quantum:apply:dedupe:{dedupe_id}",
        .doc = "Erased by a dry run, which uses no plan up.",
        .access = SLUICE_KEY_WRITES},
+      {.pattern = "quantum:apply:ended:{plan_id}",
+       .doc = "Entry id of the plan that ended.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
       {.pattern = "quantum:permit:{plan_id}",
        .doc = "The governor's permit; left as a consumed one once its share went back.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_TAKES},
       {.pattern = "quantum:permit:p33:{plan_id}",
        .doc = "P3.3's permit.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_TAKES},
+      {.pattern = "quantum:governor:granted:{plan_id}",
+       .doc = "The governor's permit as it was granted, also when it has run out; erased by a dry "
+              "run.",
+       .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
       {.pattern = "quantum:governor:block:{plan_id}",
        .doc = "Why the governor gave none.",
        .access = SLUICE_KEY_READS},
@@ -125,10 +145,13 @@ class Gate {
        .doc = "Reservations given back.",
        .access = SLUICE_KEY_COUNTER}};
 
-  static constexpr sluice_time kTimes[] = {{.source = "permit_wait", .role = SLUICE_TIME_WAIT},
-                                           {.source = "plan_age", .role = SLUICE_TIME_AGE_MAX}};
+  static constexpr sluice_time kTimes[] = {
+      {.source = "ended_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:apply:ended:{plan_id}"},
+      {.source = "permit_wait", .role = SLUICE_TIME_WAIT},
+      {.source = "plan_age", .role = SLUICE_TIME_AGE_MAX}};
 
   static constexpr const char* kReasons[] = {"invalid_plan",
+                                             "duplicate_plan",
                                              "kill_switch_active",
                                              "disarmed",
                                              "plan_expired",
@@ -151,6 +174,7 @@ class Gate {
   explicit Gate(const Settings& settings)
       : account_(settings.text("account")),
         disarm_lets_closes_(settings.boolean("disarm_lets_closes")),
+        ended_ttl_(settings.duration("ended_ttl")),
         dry_run_(settings.boolean("dry_run")) {}
 
   Verdict process(const Entry& entry, Unit& unit) const;
@@ -170,12 +194,14 @@ class Gate {
   Verdict rehearse(const Case& c, const Order& order) const;
   Verdict send(const Case& c, const Order& order, int64_t valid_until_us) const;
   Verdict end(const Case& c, Ending ending) const;
+  Verdict end_repeated(const Case& c) const;
   void give_back(const Case& c, bool took_permits) const;
   void audit(const Case& c, std::string_view permit, std::string_view event,
              std::string_view reason) const;
 
   const std::string account_;
   const bool disarm_lets_closes_;
+  const Duration ended_ttl_;
   const bool dry_run_;
 };
 

@@ -100,6 +100,10 @@ std::string governor_block_key(std::string_view plan_id) {
   return "quantum:governor:block:" + std::string(plan_id);
 }
 
+std::string governor_granted_key(std::string_view plan_id) {
+  return "quantum:governor:granted:" + std::string(plan_id);
+}
+
 std::string reservations_text(const std::vector<Reservation>& reservations) {
   std::string text = "[";
   for (const Reservation& reservation : reservations) {

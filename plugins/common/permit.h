@@ -18,6 +18,9 @@ namespace sluice::trade {
 std::string governor_permit_key(std::string_view plan_id);
 std::string p33_permit_key(std::string_view plan_id);
 std::string governor_block_key(std::string_view plan_id);
+// Claimed with the governor's permit and kept for longer. Text: the permit as it was granted, so
+// that its share can be given back when the permit itself has run out.
+std::string governor_granted_key(std::string_view plan_id);
 
 // A share of a limit, to be given back when nothing was executed.
 struct Reservation {

@@ -17,8 +17,6 @@ constexpr std::string_view kBurstExceeded = "burst_limit_exceeded";
 constexpr std::string_view kComputationError = "limit_computation_error";
 constexpr std::string_view kEvaluationError = "evaluation_error";
 
-std::string granted_key(const Plan& plan) { return "quantum:governor:granted:" + plan.plan_id; }
-
 // Errors of the governor's own. A snapshot that is late is the world's.
 bool is_error(std::string_view reason) {
   return reason == kComputationError || reason == kEvaluationError;
@@ -30,9 +28,9 @@ bool is_claim(const std::optional<Failure>& failure, std::string_view key) {
 
 // It has its permit already, or somebody else put one there, which stays.
 bool is_granted(const Plan& plan, const std::optional<Failure>& failure, const Unit& unit) {
-  return is_claim(failure, granted_key(plan)) ||
+  return is_claim(failure, trade::governor_granted_key(plan.plan_id)) ||
          is_claim(failure, trade::governor_permit_key(plan.plan_id)) ||
-         unit.get(granted_key(plan)).present();
+         unit.get(trade::governor_granted_key(plan.plan_id)).present();
 }
 
 // What the failed condition says about the gates: its counter's gate refuses.
@@ -94,6 +92,14 @@ Verdict Governor::process(const Entry& entry, Unit& unit) const {
   }
   const auto failure = unit.failure();
   Review seen;
+  if (const std::string_view over = find_over(*plan, unit); !over.empty()) {
+    if (is_granted(*plan, failure, unit)) return ack();
+    // No block record: nobody waits for an answer.
+    seen.reason = over;
+    audit(*plan, seen, "", unit);
+    unit.log(SLUICE_LOG_INFO, "no permit for plan " + plan->plan_id + ": " + std::string(over));
+    return ack();
+  }
   seen.kill_switch = trade::kill_switch_set(unit);
   if (seen.kill_switch) {
     seen.reason = "kill_switch_active";
@@ -105,7 +111,15 @@ Verdict Governor::process(const Entry& entry, Unit& unit) const {
   // Somebody else disarmed meanwhile. Errors are found again by every review, a burst is not.
   if (is_claim(failure, trade::disarm_day_key(unit.now())) && seen.reason.empty())
     seen.reason = kBurstExceeded;
-  return seen.reason.empty() ? grant(entry, *plan, seen, unit) : refuse(*plan, seen, failure, unit);
+  return seen.reason.empty() ? grant(*plan, seen, unit) : refuse(*plan, seen, failure, unit);
+}
+
+std::string_view Governor::find_over(const Plan& plan, const Unit& unit) const {
+  if (unit.get(trade::plan_end_key(plan.plan_id)).present()) return "plan_ended";
+  // Whether such a plan had its permit before can no longer be known.
+  const auto created = trade::read_integer(plan.created_us);
+  const bool is_old = !created || trade::micros(unit.now()) - *created >= granted_ttl_.count();
+  return is_old ? "plan_expired" : "";
 }
 
 Review Governor::review(const Plan& plan, const Unit& unit) const {
@@ -145,8 +159,7 @@ std::string_view Governor::judge(const Plan& plan, const Unit& unit, Review& rev
   return {};
 }
 
-Verdict Governor::grant(const Entry& entry, const Plan& plan, const Review& review,
-                        Unit& unit) const {
+Verdict Governor::grant(const Plan& plan, const Review& review, Unit& unit) const {
   const PolicyRecord record = trade::plan_policy_record(plan);
   const Duration ttl = unit.policy("permit_ttl", {record.raw()}).duration();
   trade::GovernorPermit permit{review.amounts->qty, review.amounts->notional,           unit.now(),
@@ -154,9 +167,11 @@ Verdict Governor::grant(const Entry& entry, const Plan& plan, const Review& revi
   for (const Share& share : review.shares)
     permit.reservations.push_back({share.counter, share.amount, trade::micros(unit.now())});
 
-  unit.claim(granted_key(plan), entry.id(), granted_ttl_);
-  unit.claim(trade::governor_permit_key(plan.plan_id), trade::governor_permit_text(plan, permit),
-             ttl);
+  // The gate may have given up since the look.
+  unit.unchanged(trade::plan_end_key(plan.plan_id));
+  const std::string text = trade::governor_permit_text(plan, permit);
+  unit.claim(trade::governor_granted_key(plan.plan_id), text, granted_ttl_);
+  unit.claim(trade::governor_permit_key(plan.plan_id), text, ttl);
   for (const Share& share : review.shares)
     unit.reserve(share.counter, share.amount, share.limit, share.kind, share.window);
   audit(plan, review, trade::micros_text(permit.valid_until), unit);

@@ -12,7 +12,8 @@ namespace sluice::governor {
 
 // In:      plans. Plans whose decision is not EXECUTE are none of its business.
 // Grants:  claims quantum:permit:<P> in the same unit as the reservations it names, so a permit
-//          without its share of the limits cannot exist. A plan gets one permit, ever.
+//          without its share of the limits cannot exist. A plan gets one permit, ever, and none
+//          once the gate has ended it: nobody would give the share back.
 // Refuses: writes quantum:governor:block:<P>; the gate ends its wait on it.
 // Disarms: puts quantum:apply:disarmed, at most once a UTC day, when a strategy runs away (burst)
 //          or the governor cannot do its sums (errors). Only an operator takes it back.
@@ -59,9 +60,9 @@ class Governor {
        .min_text = "1m",
        .max_text = "7d"},
       {.name = "granted_ttl",
-       .doc = "How long a plan that got its permit gets no other. As long as the gate's plan_age, "
-              "or a plan that comes twice may be permitted twice; not above apply's dedupe_ttl, "
-              "or a plan made anew waits for a permit in vain.",
+       .doc = "How long a plan that got its permit gets no other; older plans get none. As long as "
+              "the gate's plan_age, or plans that may still pass there get none; not above "
+              "apply's dedupe_ttl, or a plan made anew waits for a permit in vain.",
        .type = SLUICE_DURATION,
        .default_text = "10m",
        .min_text = "1m",
@@ -190,11 +191,14 @@ class Governor {
        .doc = "Permits.",
        .access = SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:granted:{plan_id}",
-       .doc = "Entry id of the plan that got its permit.",
+       .doc = "The permit as it was granted.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES | SLUICE_KEY_OWNS},
       {.pattern = "quantum:governor:block:{plan_id}",
        .doc = "Why a plan got no permit.",
        .access = SLUICE_KEY_WRITES},
+      {.pattern = "quantum:apply:ended:{plan_id}",
+       .doc = "The gate is done with the plan.",
+       .access = SLUICE_KEY_READS},
       {.pattern = "quantum:apply:disarmed",
        .doc = "Stops the gate until an operator erases it.",
        .access = SLUICE_KEY_READS | SLUICE_KEY_WRITES},
@@ -251,12 +255,13 @@ class Governor {
   Verdict process(const Entry& entry, Unit& unit) const;
 
  private:
+  // Why the plan is not judged any more, for `audit`: plan_ended or plan_expired; or empty.
+  std::string_view find_over(const trade::Plan& plan, const Unit& unit) const;
   // Goes through the gates; counters are only looked up here, they are asked by the commit.
   Review review(const trade::Plan& plan, const Unit& unit) const;
   // The reason of the first gate that refuses, or empty.
   std::string_view judge(const trade::Plan& plan, const Unit& unit, Review& review) const;
-  Verdict grant(const Entry& entry, const trade::Plan& plan, const Review& review,
-                Unit& unit) const;
+  Verdict grant(const trade::Plan& plan, const Review& review, Unit& unit) const;
   Verdict refuse(const trade::Plan& plan, const Review& review,
                  const std::optional<Failure>& failure, Unit& unit) const;
   // `context` is a JSON object.

@@ -214,6 +214,8 @@ class Exit {
   std::string p33_key() const { return trade::p33_permit_key(plan.plan_id); }
   void no_governor() { host.store().erase(governor_key()); }
   void no_p33() { host.store().erase(p33_key()); }
+  // So that the plan is looked at anew.
+  void forget_end() { host.store().erase(trade::plan_end_key(plan.plan_id)); }
   void window_over() { host.store().advance(std::chrono::milliseconds(1200)); }
 
   testing::Ran deliver() {
@@ -345,7 +347,10 @@ TEST(Contract6_7, EarlierChecksDecide) {
   Exit exit;
   exit.no_p33();
   exit.window_over();
-  const auto error = [&exit] { return text_at(exit.deliver().emitted("result").at(0), "error"); };
+  const auto error = [&exit] {
+    exit.forget_end();
+    return text_at(exit.deliver().emitted("result").at(0), "error");
+  };
   EXPECT_EQ(error(), "permit_timeout_or_missing:missing_p33");
   exit.position("0");
   EXPECT_EQ(error(), "no_position");
@@ -670,12 +675,14 @@ TEST(Contract11_6, LogMarkersOtherToolsLookFor) {
                 "Current position: 0.062 (LONG)",
                 "[PERMIT_WAIT] OK plan=0123456789abcdef symbol=BTCUSDT wait_ms=7 safe_qty=0.031"}));
   exit.window_over();
+  exit.forget_end();
   EXPECT_EQ(exit.deliver().log,
             (std::vector<std::string>{
                 "[PERMIT_WAIT] BLOCK plan=0123456789abcdef symbol=BTCUSDT wait_ms=1207 "
                 "error=permit_timeout_or_missing:missing_both",
                 "Result published (executed=False, "
                 "error=permit_timeout_or_missing:missing_both)"}));
+  exit.forget_end();
   exit.host.store().put("quantum:kill", "1");
   EXPECT_EQ(exit.deliver().log.at(0), "[KILL_SWITCH] plan=0123456789abcdef is not executed");
   FakeHost<ResultStage> results;
@@ -723,7 +730,7 @@ TEST(Defects, AP2NoSettingLetsAPlanPassWithoutPermits) {
     EXPECT_EQ(text_at(exit.deliver().emitted("result").at(0), "error"),
               "permit_timeout_or_missing:missing_both");
   }
-  EXPECT_EQ(std::size(Gate::kSettings), 3u);  // account and these two
+  EXPECT_EQ(std::size(Gate::kSettings), 4u);  // account, ended_ttl and these two
 }
 
 TEST(Defects, AP4TheDedupeKeyIsTakenWithThePlanOrNotAtAll) {
@@ -775,6 +782,7 @@ TEST(Defects, AP7TheGovernorsPermitIsUsedUpByTheOrder) {
   EXPECT_EQ(exit.deliver().emitted("order").size(), 1u);
   exit.p33(exit.good_p33());
   exit.window_over();
+  exit.forget_end();
   EXPECT_EQ(text_at(exit.deliver().emitted("result").at(0), "error"),
             "permit_timeout_or_missing:missing_governor");
 }

@@ -358,6 +358,8 @@ class Door {
   testing::Ran deliver() {
     return host.deliver(trade::plan_record(plan), {.first_delivered_us = first_us});
   }
+  // So that the plan is looked at anew.
+  void forget_end() { host.store().erase(trade::plan_end_key(plan.plan_id)); }
   testing::Ran deliver_late() {
     host.store().advance(std::chrono::milliseconds(1200));
     return deliver();
@@ -405,7 +407,48 @@ TEST(Gate, BothValidPermitsMakeExactlyOneOrder) {
   EXPECT_EQ(order.find("permit_valid_until_us"), "1700000060000000");
   EXPECT_EQ(order.find("decision_id"), "500-0");
   EXPECT_FALSE(door.permits_left());
-  EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_both");
+}
+
+// The record of a plan's second entry: its reason and what it names.
+std::string repeated(const testing::Ran& ran) {
+  EXPECT_EQ(ran.verdict, SLUICE_ACK);
+  EXPECT_TRUE(ran.emitted("order").empty());
+  EXPECT_TRUE(ran.emitted("audit").empty());
+  const Record result = ran.emitted("result").at(0);
+  EXPECT_EQ(result.find("decision"), "SKIP");
+  EXPECT_EQ(result.find("decision_id"), "");  // the decision has its end
+  return std::string(*result.find("reason")) + " of " + std::string(*result.find("earlier"));
+}
+
+TEST(Gate, APlanEndsOnceHoweverOftenItsEntryComes) {
+  for (const bool ordered : {true, false}) {
+    Door door;
+    door.governor(door.good_governor());
+    if (ordered) door.p33(door.good_p33());
+    door.host.store().advance(std::chrono::milliseconds(1200));
+    const auto send = [&](const char* id) {
+      return door.host.deliver(trade::plan_record(door.plan),
+                               {.id = id, .first_delivered_us = door.first_us});
+    };
+    EXPECT_EQ(send("5-0").emitted("order").size(), ordered ? 1u : 0u);
+    // Permits that come again change nothing and stay.
+    door.governor(door.good_governor());
+    door.p33(door.good_p33());
+    EXPECT_EQ(repeated(send("6-0")), "duplicate_plan of 5-0");
+    EXPECT_TRUE(door.permits_left());
+  }
+}
+
+TEST(Gate, TwoEntriesOfAPlanAtOnceHaveOneOrderBetweenThem) {
+  Door door;
+  FakeHost<Gate> other(door.host.store());
+  door.governor(door.good_governor());
+  door.p33(door.good_p33());
+  door.host.before_commit = [&] {
+    EXPECT_EQ(other.deliver(trade::plan_record(door.plan), {.id = "5-0"}).emitted("order").size(),
+              1u);
+  };
+  EXPECT_EQ(repeated(door.deliver()), "duplicate_plan of 5-0");
 }
 
 TEST(Gate, ACloseOrdersWhatP33Allows) {
@@ -571,6 +614,7 @@ TEST(Gate, ABlockRecordEndsTheWaitAtOnce) {
   door.host.store().put("quantum:governor:block:0123456789abcdef",
                         trade::block_text(door.plan, "burst_limit_exceeded", Time{}));
   EXPECT_EQ(error_of(door.deliver()), "governor_blocked:burst_limit_exceeded");
+  door.forget_end();
   door.host.store().put("quantum:governor:block:0123456789abcdef", "?");
   EXPECT_EQ(error_of(door.deliver()), "governor_blocked:unknown");
 }
@@ -692,6 +736,7 @@ TEST(Gate, ADisarmKeyNobodyCanReadDisarms) {
   Door door;
   door.host.store().put(trade::kDisarmKey, Record{{"a", "b"}});
   EXPECT_EQ(error_of(door.deliver()), "disarmed");
+  door.forget_end();
   door.host.store().put(trade::kDisarmKey, "");
   EXPECT_EQ(error_of(door.deliver()), "disarmed");
 }
@@ -738,15 +783,44 @@ void reserve(FakeStore& store, int64_t amount) {
       {{SLUICE_RESERVE, kHourly, "", 0, amount, 9, SLUICE_WINDOW_SLIDING, 3'600'000'000}}, {}, {}));
 }
 
-TEST(Gate, APlanThatEndsTwiceGivesItsShareBackOnce) {
+TEST(Gate, APlanThatComesTwiceGivesItsShareBackOnce) {
   Door door;
   reserve(door.host.store(), 1);
   reserve(door.host.store(), 1);  // another plan's, at the same moment
   door.governor(door.good_governor());
   EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_p33");
   EXPECT_EQ(door.host.store().counter(kHourly), 1);
-  EXPECT_EQ(error_of(door.deliver()), "permit_timeout_or_missing:missing_p33");
+  EXPECT_TRUE(repeated(door.deliver()).starts_with("duplicate_plan"));
   EXPECT_EQ(door.host.store().counter(kHourly), 1);
+}
+
+TEST(Gate, APermitThatRanOutUnusedGivesItsShareBack) {
+  Door door;
+  reserve(door.host.store(), 1);
+  door.host.store().put(trade::governor_granted_key(door.plan.plan_id), door.good_governor());
+  EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_both");
+  EXPECT_EQ(door.host.store().counter(kHourly), 0);
+}
+
+TEST(Gate, APermitOfAnotherPlanThatRanOutKeepsItsShare) {
+  Door door;
+  reserve(door.host.store(), 1);
+  door.host.store().put(trade::governor_granted_key(door.plan.plan_id),
+                        with(door.good_governor(), door.plan.plan_hash, "another"));
+  EXPECT_EQ(error_of(door.deliver_late()), "permit_timeout_or_missing:missing_both");
+  EXPECT_EQ(door.host.store().counter(kHourly), 1);
+}
+
+TEST(Gate, APermitGrantedWhileThePlanEndsGivesItsShareBack) {
+  Door door;
+  door.host.before_commit = [&] {
+    reserve(door.host.store(), 1);
+    door.governor(door.good_governor());
+  };
+  const auto ran = door.deliver_late();
+  EXPECT_EQ(ran.failures.size(), 1u);
+  EXPECT_EQ(error_of(ran), "permit_timeout_or_missing:missing_p33");
+  EXPECT_EQ(door.host.store().counter(kHourly), 0);
 }
 
 TEST(Gate, APermitWhoseShareWentBackCannotBeUsedAnyMore) {
@@ -756,6 +830,7 @@ TEST(Gate, APermitWhoseShareWentBackCannotBeUsedAnyMore) {
   EXPECT_TRUE(door.host.store().has(door.governor_key()));
   EXPECT_EQ(door.host.store().ttl_us(door.governor_key()), 58'800'000);  // its own end
   door.p33(door.good_p33());
+  door.forget_end();
   const auto ran = door.deliver();
   EXPECT_EQ(error_of(ran), "governor_permit_denied");
   EXPECT_EQ(ran.emitted("result").at(0).find("reason"), "governor_permit_denied: consumed");
@@ -915,6 +990,19 @@ TEST(TradeLane, WhatP33DeniesGivesItsShareOfTheLimitsBack) {
   EXPECT_EQ(lane.store.counter("quantum:governor:rate:hour:BTCUSDT"), 0);
   EXPECT_EQ(lane.store.counter("quantum:governor:rate:5min:BTCUSDT"), 0);
   EXPECT_EQ(lane.store.counter("quantum:governor:daily:BTCUSDT:2023-11-14"), 0);
+}
+
+TEST(TradeLane, AGovernorThatComesAfterTheGateGaveUpReservesNothing) {
+  Lane lane;
+  const Plan plan = opening_plan(lane.store.now());
+  const Record record = trade::plan_record(plan);
+  const int64_t first_us = lane.store.now_us;
+  lane.store.advance(std::chrono::milliseconds(1200));
+  EXPECT_EQ(error_of(lane.gate.deliver(record, {.first_delivered_us = first_us})),
+            "permit_timeout_or_missing:missing_both");
+  EXPECT_TRUE(lane.governor.deliver(record).conditions.empty());
+  EXPECT_EQ(lane.store.find(trade::governor_permit_key(plan.plan_id)), nullptr);
+  EXPECT_EQ(lane.store.counter("quantum:governor:rate:hour:BTCUSDT"), 0);
 }
 
 TEST(TradeLane, SlowKeysChangeNothing) {

@@ -134,6 +134,36 @@ TEST(GovernorIntake, APermitThatIsThereStaysAndIsNotChargedTwice) {
   EXPECT_EQ(desk.store().counter(kHourKey), 1);
 }
 
+// The gate would not give the share back any more.
+TEST(GovernorIntake, APlanTheGateIsDoneWithReservesNothing) {
+  Desk desk;
+  desk.store().put(trade::plan_end_key("a"), "5-0");
+  const auto ran = desk.open("a");
+  EXPECT_EQ(ran.emitted("audit").at(0).find("reason"), "plan_ended");
+  EXPECT_FALSE(desk.permitted("a"));
+  EXPECT_FALSE(desk.store().has("quantum:governor:block:a"));
+
+  desk.host.before_commit = [&] { desk.store().put(trade::plan_end_key("b"), "6-0"); };
+  const auto raced = desk.open("b");
+  EXPECT_EQ(raced.failures.size(), 1u);
+  EXPECT_EQ(raced.emitted("audit").at(0).find("reason"), "plan_ended");
+  EXPECT_FALSE(desk.permitted("b"));
+  EXPECT_EQ(desk.store().counter(kHourKey), 0);
+}
+
+TEST(GovernorIntake, APlanOlderThanGrantsAreRememberedGetsNone) {
+  Desk desk;
+  Plan plan = opening_plan(desk.now());
+  desk.store().advance(std::chrono::minutes(10) - Duration(1));
+  plan.plan_id = "a";
+  desk.ask(plan);
+  EXPECT_TRUE(desk.permitted("a"));
+  desk.store().advance(Duration(1));
+  plan.plan_id = "b";
+  EXPECT_EQ(desk.ask(plan).emitted("audit").at(0).find("reason"), "plan_expired");
+  EXPECT_FALSE(desk.permitted("b"));
+}
+
 TEST(GovernorIntake, APermitSomebodyElsePutThereStays) {
   Desk desk;
   desk.store().put("quantum:permit:a", R"({"granted":true})");
@@ -935,7 +965,7 @@ TEST(GovernorDefects, GV2LimitsAreComputedFromAPosition) {
   Desk desk;
   desk.position("0.062");
   desk.close("a");
-  EXPECT_EQ(desk.block_reason("a"), "unknown");
+  EXPECT_FALSE(desk.store().has("quantum:governor:block:a"));
   EXPECT_TRUE(desk.permitted("a"));
 }
 

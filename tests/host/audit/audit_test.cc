@@ -65,6 +65,29 @@ TEST_F(AuditTest, PlanThatEndsNowhereIsNamed) {
   EXPECT_THAT(offences(judge(1)), Contains("plan p1: no terminal record and nobody works on it"));
 }
 
+TEST_F(AuditTest, CopyOfAPlanNeedsARecordThatSaysSo) {
+  const std::string decision = decide();
+  const std::string intent = intend(decision);
+  plan("p1", decision, intent);
+  order("p1", decision);
+  fill("p1", decision);
+  plan("p1", decision, intent);
+  rest();
+  EXPECT_THAT(offences(judge(1)), ElementsAre(HasSubstr("1 terminal records for 2 plans")));
+  append("outcomes",
+         {{"plan_id", "p1"}, {"state", "SKIP"}, {"reason", "duplicate_plan"}, {"earlier", "1-0"}});
+  EXPECT_THAT(offences(judge(1)), IsEmpty());
+  EXPECT_THAT(offences(judge(8)), IsEmpty());
+}
+
+TEST_F(AuditTest, TwoPlansOfAnIntentAreNamed) {
+  const std::string decision = decide();
+  const std::string intent = intend(decision);
+  for (const char* id : {"p1", "p2"}) plan(id, decision, intent);
+  rest();
+  EXPECT_THAT(offences(judge(1)), Contains(HasSubstr("expected one plan of it")));
+}
+
 TEST_F(AuditTest, IntentThatBecameNoPlanIsNamed) {
   const std::string decision = decide();
   const std::string intent = intend(decision);
