@@ -62,6 +62,16 @@ std::string keys_text(const plugin::KeyFamily& keys) {
   return text;
 }
 
+std::string_view type_of(plugin::MetricType type) {
+  return type == plugin::MetricType::kCounter ? "counter" : "gauge";
+}
+
+std::string metric_text(const plugin::Metric& metric) {
+  std::string text(type_of(metric.type));
+  if (!metric.labels.empty()) text += fmt::format(" by {}", fmt::join(metric.labels, ", "));
+  return text;
+}
+
 // One titled block of three columns; nothing when there are no rows.
 template <typename Items, typename Text>
 void add_block(std::string& out, const char* title, const Items& items, Text text) {
@@ -131,6 +141,13 @@ void add_kind(JsonWriter& json, const plugin::Kind& kind) {
     json.begin_object().member("pattern", keys.pattern).member("doc", keys.doc);
     json.member("reads", keys.reads).member("writes", keys.writes);
     json.member("counter", keys.counter).end_object();
+  }
+  json.end_array().key("metrics").begin_array();
+  for (const plugin::Metric& metric : kind.metrics) {
+    json.begin_object().member("name", metric.name).member("doc", metric.doc);
+    json.member("type", type_of(metric.type));
+    add_texts(json, "labels", metric.labels);
+    json.end_object();
   }
   json.end_array();
   add_texts(json, "reasons", kind.reasons);
@@ -214,6 +231,8 @@ std::string description_text(const plugin::Description& plugin, const Style& sty
               [](const plugin::Hook& h) { return Line(h.name, hook_text(h), h.doc); });
     add_block(out, "keys", kind.keys,
               [](const plugin::KeyFamily& k) { return Line(k.pattern, keys_text(k), k.doc); });
+    add_block(out, "metrics", kind.metrics,
+              [](const plugin::Metric& m) { return Line(m.name, metric_text(m), m.doc); });
     if (!kind.reasons.empty()) out += fmt::format("  reasons: {}\n", fmt::join(kind.reasons, ", "));
   }
   return out;
@@ -232,8 +251,8 @@ void add_plugin(CLI::App& app, Common& common) {
     common.action = [&common] { return run_ls(common); };
   });
   auto name = std::make_shared<std::string>();
-  CLI::App* describe =
-      command->add_subcommand("describe", "Ports, settings, hooks, keys and reasons of a plugin");
+  CLI::App* describe = command->add_subcommand(
+      "describe", "Ports, settings, hooks, keys, metrics and reasons of a plugin");
   describe->add_option("NAME", *name, "Plugin")->required();
   describe->callback(
       [&common, name] { common.action = [&common, name] { return run_describe(common, *name); }; });

@@ -96,6 +96,18 @@ struct TimeUse {
   std::string name() const;
 };
 
+enum class MetricType : uint32_t {  // same numbers as the C table
+  kCounter = SLUICE_COUNTER,
+  kGauge = SLUICE_GAUGE,
+};
+
+struct Metric {
+  std::string name;
+  std::string doc;
+  MetricType type = MetricType::kCounter;
+  std::vector<std::string> labels;  // names, as described
+};
+
 enum class KindType : uint32_t {
   kStage = SLUICE_STAGE,
   kSource = SLUICE_SOURCE,
@@ -111,6 +123,7 @@ struct Kind {
   std::vector<Hook> hooks;
   std::vector<KeyFamily> keys;
   std::vector<TimeUse> times;
+  std::vector<Metric> metrics;
   std::vector<std::string> reasons;
 
   const Port* find_input(std::string_view name) const;

@@ -14,6 +14,12 @@ namespace {
 // More of anything than a sane description has: a count beyond it is a table misread.
 constexpr size_t kElementsMax = 1000;
 
+// What versions 1.0 and 1.1 had: a plugin built then is read as far as it goes.
+constexpr size_t kTableSize10 = offsetof(sluice_plugin, time_size);
+constexpr size_t kKindSize10 = offsetof(sluice_kind, times);
+constexpr size_t kTableSize11 = offsetof(sluice_plugin, metric_size);
+constexpr size_t kKindSize11 = offsetof(sluice_kind, metrics);
+
 using Faults = std::vector<std::string>;
 
 // Elements of an array whose stride the table gives.
@@ -129,6 +135,7 @@ class Reader {
     const auto keys = elements(raw.keys, raw.key_count, table_.key_size, "keys");
     for (size_t i = 0; i < keys.size(); ++i) kind.keys.push_back(key(keys[i]));
     kind.times = times(raw, kind);
+    kind.metrics = metrics(raw);
     kind.reasons = texts(raw.reasons);
 
     if (kind.type == KindType::kSource && !kind.inputs.empty()) fault("a source has no inputs");
@@ -137,6 +144,7 @@ class Reader {
     unique(kind.outputs, "output");
     unique(kind.settings, "setting");
     unique(kind.hooks, "hook");
+    unique(kind.metrics, "metric");
     where_.clear();
     return kind;
   }
@@ -272,8 +280,7 @@ class Reader {
   // Empty for a table of version 1.0, which ends before them.
   std::vector<TimeUse> times(const sluice_kind& raw, const Kind& kind) {
     std::vector<TimeUse> list;
-    if (table_.kind_size < sizeof(sluice_kind) || table_.struct_size < sizeof(sluice_plugin))
-      return list;
+    if (table_.kind_size < kKindSize11 || table_.struct_size < kTableSize11) return list;
     if (raw.time_count > 0 && table_.time_size < sizeof(sluice_time)) {
       fault(fmt::format("time_size is {}, version 1.1 has {}", table_.time_size,
                         sizeof(sluice_time)));
@@ -314,6 +321,53 @@ class Reader {
     return use;
   }
 
+  // Empty for a table older than 1.2, which ends before them.
+  std::vector<Metric> metrics(const sluice_kind& raw) {
+    std::vector<Metric> list;
+    if (table_.kind_size < sizeof(sluice_kind) || table_.struct_size < sizeof(sluice_plugin))
+      return list;
+    if (raw.metric_count > 0 && table_.metric_size < sizeof(sluice_metric)) {
+      fault(fmt::format("metric_size is {}, version 1.2 has {}", table_.metric_size,
+                        sizeof(sluice_metric)));
+      return list;
+    }
+    const auto described = elements(raw.metrics, raw.metric_count, table_.metric_size, "metrics");
+    for (size_t i = 0; i < described.size(); ++i) list.push_back(metric(described[i]));
+    return list;
+  }
+
+  // Names as the text format of Prometheus takes them; the host's own begin with `sluice_`.
+  Metric metric(const sluice_metric& raw) {
+    Metric metric;
+    metric.name = required(raw.name, "the name of a metric");
+    metric.doc = optional(raw.doc);
+    metric.type = static_cast<MetricType>(raw.type);
+    metric.labels = texts(raw.labels);
+    const auto bad = [&](std::string_view text) {
+      fault(fmt::format("metric \"{}\": {}", metric.name, text));
+    };
+    if (raw.type > SLUICE_GAUGE) bad(fmt::format("type {} is not known", raw.type));
+    if (!is_metric_word(metric.name)) bad("only letters, digits and _ fit, not a digit first");
+    if (metric.name.starts_with("sluice_")) bad("names in sluice_ are the host's");
+    std::set<std::string_view> seen;
+    for (const std::string& label : metric.labels) {
+      if (!is_metric_word(label) || label.starts_with("__"))
+        bad(fmt::format("label \"{}\": only letters, digits and _ fit, not a digit or __ first",
+                        label));
+      if (!seen.insert(label).second) bad(fmt::format("label \"{}\" is described twice", label));
+    }
+    return metric;
+  }
+
+  static bool is_metric_word(std::string_view word) {
+    const auto is_letter = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    };
+    return !word.empty() && is_letter(word.front()) && std::ranges::all_of(word, [&](char c) {
+      return is_letter(c) || (c >= '0' && c <= '9');
+    });
+  }
+
   static const Param* find_param(const std::vector<Param>& params, std::string_view name) {
     const auto found = std::ranges::find(params, name, &Param::name);
     return found == params.end() ? nullptr : &*found;
@@ -325,10 +379,6 @@ class Reader {
 };
 
 Status refuse(std::string text) { return Status(Code::kInvalid, std::move(text)); }
-
-// What version 1.0 had: a plugin built then is read as far as it goes.
-constexpr size_t kTableSize10 = offsetof(sluice_plugin, time_size);
-constexpr size_t kKindSize10 = offsetof(sluice_kind, times);
 
 Status check_sizes(const sluice_plugin& table) {
   const struct {

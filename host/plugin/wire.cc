@@ -33,9 +33,13 @@ void each(Archive& archive, TimeUse& t) {
   archive(t.role, t.setting, t.hook, t.result, t.pattern);
 }
 template <typename Archive>
+void each(Archive& archive, Metric& m) {
+  archive(m.name, m.doc, m.type, m.labels);
+}
+template <typename Archive>
 void each(Archive& archive, Kind& k) {
   archive(k.name, k.doc, k.type, k.inputs, k.outputs, k.settings, k.hooks, k.keys, k.times,
-          k.reasons);
+          k.metrics, k.reasons);
 }
 template <typename Archive>
 void each(Archive& archive, Description& d) {

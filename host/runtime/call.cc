@@ -1,6 +1,7 @@
 #include "runtime/call.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/log.h"
 #include "runtime/probe.h"
@@ -107,7 +108,7 @@ struct HostCalls {
         results[i].text = raw(c.arena_.copy(view(results[i].text)));
       return 0;
     }
-    c.fault_ = Call::Fault{"policy_error", called.text()};
+    c.fault_ = Call::Fault{"policy_error", called.text(), std::string(view(hook))};
     return -1;
   }
 
@@ -314,7 +315,29 @@ struct HostCalls {
     return item == nullptr ? 0 : answer(item->outcome.find(view(name)), out);
   }
 
-  static const void* extension(void*, const char*) noexcept { return nullptr; }
+  static void count(void* call, sluice_text name, const sluice_field* labels, size_t label_count,
+                    double amount) noexcept {
+    self(call).measure(Measure::Kind::kCount, view(name), {labels, label_count}, amount, {});
+  }
+
+  static void gauge(void* call, sluice_text name, const sluice_field* labels, size_t label_count,
+                    double value) noexcept {
+    self(call).measure(Measure::Kind::kGauge, view(name), {labels, label_count}, value, {});
+  }
+
+  static void gauge_reserved(void* call, sluice_text name, const sluice_field* labels,
+                             size_t label_count, sluice_text counter) noexcept {
+    self(call).measure(Measure::Kind::kReserved, view(name), {labels, label_count}, 0,
+                       view(counter));
+  }
+
+  static const void* extension(void*, const char* id) noexcept {
+    static constexpr sluice_metrics kMetrics{.struct_size = sizeof(sluice_metrics),
+                                             .count = &HostCalls::count,
+                                             .gauge = &HostCalls::gauge,
+                                             .gauge_reserved = &HostCalls::gauge_reserved};
+    return std::string_view(id) == SLUICE_METRICS_EXTENSION ? &kMetrics : nullptr;
+  }
 };
 
 const sluice_host* Call::host_table() {
@@ -372,6 +395,7 @@ void Call::begin(Item* item, policy::State* policy, Random* random) {
   conditions_.clear();
   effects_.clear();
   emissions_.clear();
+  measures_.clear();
   fault_.reset();
   store_error_ = Status::ok();
   reason.clear();
@@ -391,6 +415,33 @@ stream::Unit Call::take_unit() {
   conditions_.clear();
   effects_.clear();
   return unit;
+}
+
+void Call::measure(Measure::Kind kind, std::string_view name, std::span<const sluice_field> labels,
+                   double value, std::string_view counter) {
+  const auto& metrics = site_.kind->metrics;
+  const auto found = std::ranges::find(metrics, name, &plugin::Metric::name);
+  const auto bad = [&](const std::string& text) {
+    if (!fault_) fault_ = Fault{"plugin_error", "metric \"" + std::string(name) + "\" " + text};
+  };
+  if (found == metrics.end()) return bad("is not described");
+  const bool counts = kind == Measure::Kind::kCount;
+  if (counts != (found->type == plugin::MetricType::kCounter))
+    return bad(counts ? "is a gauge and was counted" : "is a counter and was set");
+  if (counts && !(value >= 0 && std::isfinite(value)))
+    return bad("was counted by " + std::to_string(value) + "; a counter only grows");
+  Measure measure{
+      static_cast<size_t>(found - metrics.begin()), kind, {}, value, arena_.copy(counter)};
+  for (const std::string& label : found->labels) {
+    const auto given = std::ranges::find_if(
+        labels, [&](const sluice_field& field) { return view(field.name) == label; });
+    if (given == labels.end()) return bad("was given no label \"" + label + "\"");
+    measure.labels.push_back(arena_.copy(view(given->value)));
+  }
+  if (labels.size() != found->labels.size())
+    return bad("has " + std::to_string(found->labels.size()) + " labels and was given " +
+               std::to_string(labels.size()));
+  measures_.push_back(std::move(measure));
 }
 
 const ShownValue& Call::show(std::string_view key) {

@@ -18,6 +18,7 @@
 #include "policy/policy.h"
 #include "runtime/arena.h"
 #include "runtime/item.h"
+#include "runtime/measure.h"
 #include "sluice/abi.h"
 #include "stream/store.h"
 
@@ -36,6 +37,7 @@ struct OutputPort {
 // Fixed for the life of a stage.
 struct CallSite {
   std::string stage;
+  const plugin::Kind* kind = nullptr;
   const stream::Store* store = nullptr;
   const Clock* clock = nullptr;
   Probe* probe = nullptr;                // of a test; null in a run
@@ -70,12 +72,17 @@ class Call {
   const std::vector<Emission>& emissions() const { return emissions_; }
 
   // A fault of what the stage asked for, whatever its verdict says: reason and detail of a dead
-  // letter. Set by a failing policy, a schema at the gate, `unchanged` without `get`.
+  // letter. Set by a failing policy, a schema at the gate, `unchanged` without `get`, a
+  // metric that is not described so.
   struct Fault {
     std::string reason;
     std::string detail;
+    std::string hook = {};  // that failed
   };
   const std::optional<Fault>& fault() const { return fault_; }
+
+  // What was said of metrics, in order; texts live in the arena.
+  std::vector<Measure> take_measures() { return std::exchange(measures_, {}); }
 
   const Status& store_error() const { return store_error_; }
 
@@ -93,6 +100,9 @@ class Call {
   static const sluice_host* host_table();
 
   const ShownValue& show(std::string_view key);
+  // Takes a measure that fits the description; anything else is a fault.
+  void measure(Measure::Kind kind, std::string_view name, std::span<const sluice_field> labels,
+               double value, std::string_view counter);
 
   const CallSite& site_;
   Arena& arena_;
@@ -104,6 +114,7 @@ class Call {
   std::vector<stream::Condition> conditions_;
   std::vector<stream::Effect> effects_;
   std::vector<Emission> emissions_;
+  std::vector<Measure> measures_;
   std::optional<Fault> fault_;
   Status store_error_;
 };

@@ -63,6 +63,8 @@ Status Runtime::open_streams() {
 Status Runtime::open_stages(Observer* observer) {
   context_.observer = observer;
   context_.probe = options_.probe;
+  context_.metrics = options_.metrics;
+  context_.real_clock = options_.real_clock;
   for (const graph::StageSpec& spec : pipeline_.stages) {
     std::shared_ptr<plugin::Library>& library = libraries_[spec.plugin->path];
     if (library == nullptr) {

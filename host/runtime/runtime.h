@@ -45,6 +45,9 @@ struct RunOptions {
   // Real time, for things that are not part of the recorded world: policy files, progress.
   const Clock* real_clock = nullptr;
 
+  // Gets what stages count; null: dropped. Outlives the runtime.
+  MetricSink* metrics = nullptr;
+
   // Answers for the world and looks on, in a test; needs recorded time. Outlives the runtime.
   Probe* probe = nullptr;
 };

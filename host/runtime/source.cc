@@ -49,6 +49,7 @@ Progress Source::step() {
     return progress;
   }
   const auto emissions = call_.emissions();
+  const auto measures = call_.take_measures();
   next_poll_ = call_.now() + Micros(code == SLUICE_POLL_IDLE ? call_.after_us : 0);
   const std::string key = due_key(), due = std::to_string(to_us(next_poll_));
   stream::Unit unit = call_.take_unit();
@@ -68,6 +69,7 @@ Progress Source::step() {
     return progress;
   }
   failures_ = 0;
+  if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
   if (context_.probe != nullptr) {
     std::vector<std::string> ports;
     for (const Call::Emission& emission : emissions) ports.push_back(emission.port->name);

@@ -1,6 +1,7 @@
 #include "runtime/stage.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -119,7 +120,8 @@ struct Stage::Planned {
   Action action = Action::kCommit;
   stream::Unit unit;  // kCommit, kAct
   std::vector<Call::Emission> emissions;
-  bool dead = false;  // kCommit: a dead letter
+  std::vector<Measure> measures;  // told once the unit is applied
+  bool dead = false;              // kCommit: a dead letter
   std::string reason, detail;
   std::deque<ShownValue> shown;  // kPark
   WallTime until{};              // kPark
@@ -131,7 +133,8 @@ Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
     : context_(context),
       spec_(spec),
       external_(spec.kind->type == plugin::KindType::kExternal),
-      site_(make_call_site(context, spec)) {}
+      site_(make_call_site(context, spec)),
+      hook_errors_(spec.kind->hooks.size()) {}
 
 Stage::~Stage() = default;
 
@@ -163,6 +166,7 @@ Result<std::unique_ptr<Stage>> Stage::open(const StageContext& context,
 CallSite make_call_site(const StageContext& context, const graph::StageSpec& spec) {
   CallSite site;
   site.stage = spec.name;
+  site.kind = spec.kind;
   site.store = context.store;
   site.clock = context.clock;
   site.probe = context.probe;
@@ -294,6 +298,8 @@ Status Stage::fill(size_t count_max) {
 
 void Stage::accept(std::vector<stream::Delivery> deliveries, size_t wire) {
   counts_.delivered += deliveries.size();
+  counts_.redelivered += static_cast<uint64_t>(std::ranges::count_if(
+      deliveries, [](const stream::Delivery& delivery) { return delivery.delivery_count > 1; }));
   for (stream::Delivery& delivery : deliveries)
     dispatcher_.add(make_item(std::move(delivery), wire));
 }
@@ -354,11 +360,13 @@ Progress Stage::step(Worker& worker) {
   worker.arena.reset();
   std::vector<Planned> planned;
   planned.reserve(batch.size());
+  const Micros began = context_.real_clock->steady();
   for (ItemPtr& item : batch) {
     if (progress.error = mark_in_flight(*item); !progress.error.is_ok()) return progress;
     planned.push_back(evaluate(worker, std::move(item)));
     if (progress.error = worker.call.store_error(); !progress.error.is_ok()) return progress;
   }
+  counts_.handle.add(context_.real_clock->steady() - began);
   progress.error = commit(worker, std::move(planned));
   return progress;
 }
@@ -426,7 +434,7 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
   Call& call = worker.call;
   if (call.fault()) {
     const Call::Fault fault = *call.fault();
-    if (fault.reason == "policy_error") ++counts_.policy_errors;
+    if (fault.reason == "policy_error") count_policy_error(fault.hook);
     return reject(worker, std::move(item), fault.reason, fault.detail);
   }
   Planned planned;
@@ -434,10 +442,13 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
     case SLUICE_ACK:
       planned.unit = call.take_unit();
       planned.emissions = call.emissions();
+      planned.measures = call.take_measures();
       break;
     case SLUICE_REJECT:
-      return reject(worker, std::move(item), call.reason.empty() ? "rejected" : call.reason,
-                    call.detail);
+      planned = reject(worker, std::move(item), call.reason.empty() ? "rejected" : call.reason,
+                       call.detail);
+      planned.measures = call.take_measures();
+      return planned;
     case SLUICE_RETRY:
       return retry(worker, std::move(item), call.reason.empty() ? "retry" : call.reason,
                    call.detail);
@@ -536,6 +547,7 @@ Stage::Planned Stage::begin_act(Worker& worker, ItemPtr item) {
   planned.action = Planned::Action::kAct;
   planned.unit = call.take_unit();
   planned.emissions = call.emissions();
+  planned.measures = call.take_measures();
   planned.unit.group = inputs_[item->wire].group;
   planned.unit.entry = item->delivery.entry.id;
   planned.unit.ack = false;
@@ -595,18 +607,24 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
 
   stream::CommitResult result;
   if (!units.empty()) {
+    const Micros began = context_.real_clock->steady();
     auto committed = context_.store->commit(units);
     if (!committed) return committed.status();
+    counts_.commit.add(context_.real_clock->steady() - began);
     result = std::move(committed).value();
   }
 
   std::vector<ItemPtr> to_act;
+  std::vector<Measure> measures;
   for (size_t i = 0; i < units.size(); ++i) {
     if (owners[i] == planned.size()) continue;
     Planned& plan = planned[owners[i]];
     plan.unit = std::move(units[i]);
+    if (result.outcomes[i].state == stream::UnitState::kApplied)
+      std::ranges::move(plan.measures, std::back_inserter(measures));
     apply(std::move(plan), result.outcomes[i], to_act);
   }
+  if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
   // The world may only be touched for what a power cut cannot take back.
   if (!to_act.empty()) {
     SLUICE_TRY(context_.store->flush(result.seq));
@@ -724,6 +742,13 @@ void Stage::report(const Planned& planned) {
   for (const Call::Emission& emission : planned.emissions)
     context_.observer->emitted(context_.pipeline->streams[emission.port->stream_index],
                                stream::FieldsView(emission.fields), context_.clock->now());
+}
+
+void Stage::count_policy_error(std::string_view hook) {
+  ++counts_.policy_errors;
+  const auto& hooks = spec_.kind->hooks;
+  const auto found = std::ranges::find(hooks, hook, &plugin::Hook::name);
+  if (found != hooks.end()) ++hook_errors_[static_cast<size_t>(found - hooks.begin())];
 }
 
 // --- Acting ---

@@ -24,6 +24,7 @@
 #include "runtime/actor.h"
 #include "runtime/call.h"
 #include "runtime/dispatcher.h"
+#include "runtime/measure.h"
 #include "runtime/observer.h"
 #include "runtime/probe.h"
 
@@ -32,7 +33,8 @@ namespace sluice::runtime {
 // Counts since the run began.
 struct StageCounts {
   std::atomic<uint64_t> delivered{0};
-  std::atomic<uint64_t> acked{0};
+  std::atomic<uint64_t> redelivered{0};  // of these, not for the first time
+  std::atomic<uint64_t> acked{0};        // dead letters included
   std::atomic<uint64_t> waits{0};
   std::atomic<uint64_t> retries{0};
   std::atomic<uint64_t> dead_letters{0};
@@ -40,6 +42,8 @@ struct StageCounts {
   std::atomic<uint64_t> exceptions{0};
   std::atomic<uint64_t> fenced{0};
   std::atomic<uint64_t> acts{0};
+  DurationHistogram handle;  // the plugin's calls of one batch, policy included
+  DurationHistogram commit;  // the store's commit of one batch
 };
 
 // What a stage shares with the rest of the run. All outlive it.
@@ -47,7 +51,9 @@ struct StageContext {
   const graph::Pipeline* pipeline = nullptr;
   stream::Store* store = nullptr;
   const Clock* clock = nullptr;
+  const Clock* real_clock = nullptr;  // for how long things take
   Observer* observer = nullptr;
+  MetricSink* metrics = nullptr;          // null: what stages count is dropped
   Probe* probe = nullptr;                 // of a test; null in a run
   std::vector<stream::StreamId> streams;  // by index in the pipeline
   uint64_t seed = 0;
@@ -68,6 +74,8 @@ class Stage {
 
   const graph::StageSpec& spec() const { return spec_; }
   const StageCounts& counts() const { return counts_; }
+  // Entries given up on because a hook failed; `hook` is its index in the kind's hooks. [any]
+  uint64_t policy_errors(size_t hook) const { return hook_errors_[hook]; }
 
   // One actor for each worker and, for external stages, for each act at once.
   std::vector<Actor*> actors();
@@ -139,6 +147,7 @@ class Stage {
   void unmet(Planned planned, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
   void report(const Planned& planned);
+  void count_policy_error(std::string_view hook);
   Progress act(Acting& acting);
   int32_t ask_world(const Item& item, Call& call);
 
@@ -160,6 +169,7 @@ class Stage {
   std::vector<Bound> bounds_;
 
   StageCounts counts_;
+  std::vector<std::atomic<uint64_t>> hook_errors_;  // by index in the kind's hooks
   Waker waker_;
   std::atomic<bool> intake_stopped_{false};
   std::atomic<bool> blocked_{false};  // by a bound below; woken when there is room

@@ -29,7 +29,7 @@ std::string refusal_at(const std::string& path) {
 
 TEST(LibraryVersion, WrongMajorNamesBothVersionsAndTheRemedy) {
   const char* const expected =
-      "built for plugin table version 2, this host has version 1.1; rebuild it against the SDK "
+      "built for plugin table version 2, this host has version 1.2; rebuild it against the SDK "
       "installed with this host";
   EXPECT_EQ(refusal("wrong_major"), expected);
   EXPECT_EQ(refusal("other_symbol"), expected);
@@ -37,7 +37,7 @@ TEST(LibraryVersion, WrongMajorNamesBothVersionsAndTheRemedy) {
 
 TEST(LibraryVersion, NewerMinorNamesBothVersionsAndTheRemedy) {
   EXPECT_EQ(refusal("newer_minor"),
-            "needs plugin table version 1.8 or newer, this host has version 1.1; install a newer "
+            "needs plugin table version 1.9 or newer, this host has version 1.2; install a newer "
             "sluice or rebuild it against the SDK installed with this host");
 }
 
@@ -75,6 +75,24 @@ TEST(LibraryTable, TableOfVersion10Loads) {
   const auto library = Library::load(fixture("table_1_0"));
   ASSERT_TRUE(library) << library.status().text();
   EXPECT_TRUE((*library)->description().kinds.front().times.empty());
+}
+
+TEST(LibraryDescription, ATableOfVersion11IsReadAsFarAsItGoes) {
+  const auto library = Library::load(fixture("table_1_1"));
+  ASSERT_TRUE(library) << library.status().text();
+  EXPECT_EQ((*library)->description().kinds.front().times.size(), 1u);
+  EXPECT_TRUE((*library)->description().kinds.front().metrics.empty());
+}
+
+TEST(LibraryDescription, MetricsThatCannotBeServedAreListed) {
+  EXPECT_EQ(
+      refusal("bad_metrics"),
+      "its description is not sound: kind \"stage\": metric \"sluice_own\": names in sluice_ "
+      "are the host's; kind \"stage\": metric \"plans-total\": only letters, digits and _ fit, "
+      "not a digit first; kind \"stage\": metric \"plans\": type 7 is not known; kind "
+      "\"stage\": metric \"waits\": label \"le gs\": only letters, digits and _ fit, not a "
+      "digit or __ first; kind \"stage\": metric \"waits\": label \"leg\" is described twice; "
+      "kind \"stage\": metric \"waits\" is described twice");
 }
 
 TEST(LibraryDescription, TimesThatNameNothingAreListed) {

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define SLUICE_ABI_MAJOR 1u
-#define SLUICE_ABI_MINOR 1u
+#define SLUICE_ABI_MINOR 2u
 #define SLUICE_PLUGIN_SYMBOL "sluice_plugin_v1"
 
 typedef struct sluice_text {
@@ -145,6 +145,17 @@ typedef struct sluice_time {
   const char* pattern; /* TTL: pattern of one of the kind's keys */
 } sluice_time;
 
+enum { SLUICE_COUNTER = 0, SLUICE_GAUGE = 1 };
+
+/* A metric a kind counts, in Prometheus' terms; `sluice_` in front is the host's. Since 1.2. */
+typedef struct sluice_metric {
+  const char* name; /* unit last: "permit_wait_ms", "plans_total" */
+  const char* doc;
+  uint32_t type; /* SLUICE_COUNTER or SLUICE_GAUGE */
+  uint32_t reserved;
+  const char* const* labels; /* names, NULL-terminated; NULL: none */
+} sluice_metric;
+
 enum sluice_kind_type { SLUICE_STAGE = 0, SLUICE_SOURCE = 1, SLUICE_EXTERNAL = 2 };
 
 /* ---- What the host offers during a call ---- */
@@ -252,6 +263,25 @@ typedef struct sluice_host {
   const void* (*extension)(void* call, const char* id);
 } sluice_host;
 
+#define SLUICE_METRICS_EXTENSION "sluice.metrics/1"
+
+/* Metrics of the kind's description; `labels` are all of a metric's, in any order. What is said in
+ * a call takes effect with the commit of its unit, once, or with the dead letter of a reject; a
+ * wait or retry drops it. A name or label set that is not described makes the host reject the
+ * entry with `plugin_error`. Not in `act`. */
+typedef struct sluice_metrics {
+  size_t struct_size;
+  /* Counters: adds `amount`, which is not negative. */
+  void (*count)(void* call, sluice_text name, const sluice_field* labels, size_t label_count,
+                double amount);
+  /* Gauges: the value from now on. */
+  void (*gauge)(void* call, sluice_text name, const sluice_field* labels, size_t label_count,
+                double value);
+  /* Gauges: from now on what is reserved under `counter` at each look, as its window counts it. */
+  void (*gauge_reserved)(void* call, sluice_text name, const sluice_field* labels,
+                         size_t label_count, sluice_text counter);
+} sluice_metrics;
+
 typedef struct sluice_call {
   const sluice_host* host;
   void* call;
@@ -321,6 +351,10 @@ typedef struct sluice_kind {
   /* Since 1.1. */
   const sluice_time* times;
   size_t time_count;
+
+  /* Since 1.2. */
+  const sluice_metric* metrics;
+  size_t metric_count;
 } sluice_kind;
 
 typedef struct sluice_plugin {
@@ -334,7 +368,8 @@ typedef struct sluice_plugin {
   size_t kind_count;
   /* Element sizes as the plugin saw them, so that arrays can grow. */
   size_t kind_size, port_size, param_size, hook_size, arg_size, key_size;
-  size_t time_size; /* since 1.1 */
+  size_t time_size;   /* since 1.1 */
+  size_t metric_size; /* since 1.2 */
 } sluice_plugin;
 
 #ifdef __cplusplus

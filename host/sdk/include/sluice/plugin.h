@@ -12,8 +12,9 @@
 //   SLUICE_PLUGIN("router", "1.0.0", Router)
 //
 // Optional, all `static constexpr`: kInputs, kOutputs (sluice_port[]), kSettings (sluice_param[]),
-// kHooks (sluice_hook[]), kKeys (sluice_key[]), kTimes (sluice_time[]), kReasons (const char*
-// const[], ends in nullptr), and `static void check(const Settings&)` which throws SettingError.
+// kHooks (sluice_hook[]), kKeys (sluice_key[]), kTimes (sluice_time[]), kMetrics (sluice_metric[]),
+// kReasons (const char* const[], ends in nullptr), and `static void check(const Settings&)` which
+// throws SettingError.
 //
 // `process` declares what must hold and what shall happen; the host does it, whole or not at all.
 // It does no I/O, keeps nothing outside keys and reads the clock from `unit.now()`. When a
@@ -397,6 +398,34 @@ class Unit {
     raw_->host->release(raw_->call, detail::raw(counter), amount, detail::us(reserved_at));
   }
 
+  // Metrics ---------------------------------------------------------------------------------------
+
+  // All of kMetrics, with all labels described there. They take effect once, with the commit of
+  // this unit or with the dead letter of a reject; nothing happens on a host without metrics.
+  using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+  // Adds `amount` >= 0 to a counter.
+  void count(std::string_view name, Labels labels = {}, double amount = 1) {
+    const auto* metrics = metrics_table();
+    if (metrics == nullptr) return;
+    const std::vector<sluice_field> fields = raw_labels(labels);
+    metrics->count(raw_->call, detail::raw(name), fields.data(), fields.size(), amount);
+  }
+  void gauge(std::string_view name, Labels labels, double value) {
+    const auto* metrics = metrics_table();
+    if (metrics == nullptr) return;
+    const std::vector<sluice_field> fields = raw_labels(labels);
+    metrics->gauge(raw_->call, detail::raw(name), fields.data(), fields.size(), value);
+  }
+  // Shows what is reserved under `counter` whenever somebody looks, as its window counts it.
+  void gauge_reserved(std::string_view name, Labels labels, std::string_view counter) {
+    const auto* metrics = metrics_table();
+    if (metrics == nullptr) return;
+    const std::vector<sluice_field> fields = raw_labels(labels);
+    metrics->gauge_reserved(raw_->call, detail::raw(name), fields.data(), fields.size(),
+                            detail::raw(counter));
+  }
+
   void log(uint32_t level, std::string_view text) const {
     raw_->host->log(raw_->call, level, detail::raw(text));
   }
@@ -405,6 +434,18 @@ class Unit {
   uint64_t random() const { return raw_->host->random(raw_->call); }
 
  private:
+  const sluice_metrics* metrics_table() const {
+    return static_cast<const sluice_metrics*>(
+        raw_->host->extension(raw_->call, SLUICE_METRICS_EXTENSION));
+  }
+  static std::vector<sluice_field> raw_labels(Labels labels) {
+    std::vector<sluice_field> fields;
+    fields.reserve(labels.size());
+    for (const auto& [name, value] : labels)
+      fields.push_back({detail::raw(name), detail::raw(value)});
+    return fields;
+  }
+
   const sluice_call* raw_;
 };
 
@@ -659,6 +700,10 @@ constexpr sluice_kind kind_of() {
     kind.times = std::data(T::kTimes);
     kind.time_count = std::size(T::kTimes);
   }
+  if constexpr (requires { T::kMetrics; }) {
+    kind.metrics = std::data(T::kMetrics);
+    kind.metric_count = std::size(T::kMetrics);
+  }
   if constexpr (requires { T::kReasons; }) kind.reasons = T::kReasons;
   if constexpr (requires(const Settings& s) { T::check(s); }) {
     kind.check = [](const sluice_settings* settings) noexcept -> int32_t {
@@ -724,6 +769,7 @@ constexpr sluice_plugin table(const char* name, const char* version) {
   plugin.arg_size = sizeof(sluice_arg);
   plugin.key_size = sizeof(sluice_key);
   plugin.time_size = sizeof(sluice_time);
+  plugin.metric_size = sizeof(sluice_metric);
   return plugin;
 }
 

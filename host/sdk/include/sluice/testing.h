@@ -9,9 +9,9 @@
 // are applied as an engine does it: conditions in order, whole or not at all, and a stage whose
 // condition failed is called once more and told so, until the same one fails twice.
 //
-// The harness holds a stage to its own description: touching a key, port, hook, argument, setting
-// or reject reason that the class does not describe throws std::logic_error out of the call that
-// ran it. It needs no test framework. Threads: none of it is safe from two threads.
+// The harness holds a stage to its own description: touching a key, port, hook, argument, setting,
+// metric or reject reason that the class does not describe throws std::logic_error out of the call
+// that ran it. It needs no test framework. Threads: none of it is safe from two threads.
 #pragma once
 
 #include <algorithm>
@@ -52,6 +52,15 @@ struct Effect {
   int64_t amount = 0, reserved_at_us = 0;  // kRelease
 };
 
+// One thing said of one metric.
+struct Measure {
+  enum class Kind { kCount, kGauge, kReserved };
+  Kind kind = Kind::kCount;
+  std::string series;  // as on a page: name{label="value",...}, labels as described
+  double value = 0;
+  std::string counter;  // kReserved
+};
+
 // Which condition did not hold, and what it met.
 struct Failed {
   size_t index = 0;
@@ -78,6 +87,7 @@ struct Ran {
   bool applied = false;             // conditions held and effects were done
   std::vector<Condition> conditions;
   std::vector<Effect> effects;
+  std::vector<Measure> measures;
   std::vector<Failed> failures;  // one for each call whose unit was not applied
   std::vector<std::string> wait_keys;
   int64_t wait_until_us = 0, retry_after_us = 0;
@@ -445,6 +455,17 @@ class FakeHostBase {
 
   FakeStore& store() { return *store_; }
 
+  // What a series shows after the units applied and entries rejected so far, such as
+  // `plans_total{symbol="BTCUSDT"}`; 0 for one nothing was said of.
+  double metric(const std::string& series) const {
+    const auto found = metrics_.find(series);
+    if (found == metrics_.end()) return 0;
+    const Measure& last = found->second;
+    return last.kind == Measure::Kind::kReserved
+               ? static_cast<double>(store_->counter(last.counter))
+               : last.value;
+  }
+
   // Answers of hooks, one text for each result; a hook that is not here answers its defaults.
   std::map<std::string, std::vector<std::string>> policy;
   std::set<std::string> policy_fails;  // hooks that fail
@@ -495,7 +516,7 @@ class FakeHostBase {
     const sluice_call call{&table(), &frame};
     ran.verdict = kind_.poll(instance_, &call);
     complain_about_problems(frame);
-    if (ran.verdict != SLUICE_POLL_FAILED) commit(ran, frame);
+    if (ran.verdict != SLUICE_POLL_FAILED && commit(ran, frame)) add_up(ran);
     return ran;
   }
 
@@ -536,6 +557,7 @@ class FakeHostBase {
       }
       ran.conditions.clear();
       ran.effects.clear();
+      ran.measures.clear();
       ran.reason.clear();
       ran.detail.clear();
       const sluice_call call{&table(), &frame};
@@ -551,8 +573,10 @@ class FakeHostBase {
       } else if (ran.verdict == SLUICE_REJECT && !detail::listed(kind_.reasons, ran.reason)) {
         throw std::logic_error("reject reason not described: " + ran.reason);
       }
+      if (ran.verdict == SLUICE_REJECT && !frame.policy_failed) add_up(ran);
       if (ran.verdict != SLUICE_ACK && ran.verdict != SLUICE_ACT) return;
-      if (!apply || commit(ran, frame)) return;
+      if (!apply) return;
+      if (commit(ran, frame)) return add_up(ran);
       const Failed& failed = ran.failures.back();
       if (std::any_of(failures.begin(), failures.end(), [&failed](const Failed& earlier) {
             return earlier.kind == failed.kind && earlier.key == failed.key;
@@ -574,6 +598,15 @@ class FakeHostBase {
     }
     ran.applied = true;
     return true;
+  }
+
+  void add_up(const Ran& ran) {
+    for (const Measure& measure : ran.measures) {
+      Measure& total = metrics_[measure.series];
+      const double before = total.value;
+      total = measure;
+      if (measure.kind == Measure::Kind::kCount) total.value += before;
+    }
   }
 
   void complain_about_problems(const Frame& frame) const {
@@ -749,6 +782,55 @@ class FakeHostBase {
     return -1;
   }
 
+  static const sluice_metric* find_metric(const sluice_kind& kind, std::string_view name) {
+    for (size_t i = 0; i < kind.metric_count; ++i) {
+      if (name == kind.metrics[i].name) return &kind.metrics[i];
+    }
+    return nullptr;
+  }
+
+  static void measure(void* call, Measure::Kind kind, sluice_text name, const sluice_field* labels,
+                      size_t count, double value, std::string counter = {}) {
+    Frame& frame = at(call);
+    const std::string text = string_of(name);
+    const sluice_metric* metric = find_metric(frame.host.kind_, text);
+    const bool counts = kind == Measure::Kind::kCount;
+    if (metric == nullptr || counts != (metric->type == SLUICE_COUNTER) || (counts && value < 0)) {
+      frame.problems.push_back("metric not described so: " + text);
+      return;
+    }
+    const Record given = record_of(labels, count);
+    size_t described = 0;
+    std::string list;
+    for (const char* const* label = metric->labels; label != nullptr && *label != nullptr;
+         ++label, ++described) {
+      const auto of_label = given.find(*label);
+      if (!of_label) frame.problems.push_back("metric " + text + " without label " + *label);
+      list += (list.empty() ? "" : ",") + std::string(*label) + "=\"" +
+              std::string(of_label.value_or("")) + "\"";
+    }
+    if (described != count)
+      frame.problems.push_back("metric " + text + " with labels not described");
+    frame.ran.measures.push_back(
+        {kind, list.empty() ? text : text + "{" + list + "}", value, std::move(counter)});
+  }
+
+  static const void* extension(void*, const char* id) {
+    static const sluice_metrics kMetrics{
+        sizeof(sluice_metrics),
+        [](void* call, sluice_text name, const sluice_field* labels, size_t count, double amount) {
+          measure(call, Measure::Kind::kCount, name, labels, count, amount);
+        },
+        [](void* call, sluice_text name, const sluice_field* labels, size_t count, double value) {
+          measure(call, Measure::Kind::kGauge, name, labels, count, value);
+        },
+        [](void* call, sluice_text name, const sluice_field* labels, size_t count,
+           sluice_text counter) {
+          measure(call, Measure::Kind::kReserved, name, labels, count, 0, string_of(counter));
+        }};
+    return std::string_view(id) == SLUICE_METRICS_EXTENSION ? &kMetrics : nullptr;
+  }
+
   static const sluice_host& table() {
     static const sluice_host kTable = make_table();
     return kTable;
@@ -761,7 +843,7 @@ class FakeHostBase {
     fill_entry(host);
     fill_unit(host);
     fill_world(host);
-    host.extension = [](void*, const char*) -> const void* { return nullptr; };
+    host.extension = &extension;
     return host;
   }
 
@@ -888,6 +970,7 @@ class FakeHostBase {
   FakeStore* store_;
   detail::Values values_;
   std::map<std::string, sluice_value> settings_;
+  std::map<std::string, Measure> metrics_;  // by series
   std::string complaint_, complaint_setting_;
   void* instance_ = nullptr;
 };

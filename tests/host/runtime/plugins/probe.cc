@@ -253,7 +253,56 @@ class Ticker {
   const sluice::Duration interval_;
 };
 
+constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+
+// Reserves one of each `symbol` and counts it, and how often it was told of a failure. A field `do`
+// asks for something else: reject, retry, undeclared, unlabelled, gauge_counter, shrink.
+class Counting {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "counting", .doc = "Counts entries."};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "seen_total", .doc = "Entries.", .labels = kSymbolLabel},
+      {.name = "full_total", .doc = "Entries above the limit."},
+      {.name = "last_n", .doc = "Newest n.", .type = SLUICE_GAUGE},
+      {.name = "reserved_now",
+       .doc = "Entries of this window.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel}};
+  explicit Counting(const sluice::Settings&) {}
+
+  Verdict process(const Entry& entry, Unit& unit) {
+    const std::string_view wish = entry["do"], symbol = entry["symbol"];
+    unit.count("seen_total", {{"symbol", symbol}});
+    if (wish == "reject") return sluice::reject("unwanted");
+    if (wish == "retry") return sluice::retry(std::chrono::milliseconds(10), "not_yet");
+    if (wish == "undeclared") unit.count("unheard_of");
+    if (wish == "unlabelled") unit.count("seen_total");
+    if (wish == "gauge_counter") unit.gauge("full_total", {}, 1);
+    if (wish == "shrink") unit.count("full_total", {}, -1);
+    unit.gauge("last_n", {}, std::stod(std::string(entry["n"])));
+    const std::string counter = "window:" + std::string(symbol);
+    unit.gauge_reserved("reserved_now", {{"symbol", symbol}}, counter);
+    if (unit.failure())
+      unit.count("full_total");
+    else
+      unit.reserve(counter, 1, 2, sluice::WindowKind::kFixed, std::chrono::hours(1));
+    return sluice::ack();
+  }
+};
+
+// Describes `seen_total` as Counting does not, and counts in it.
+class Tally {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "tally", .doc = "Counts entries."};
+  static constexpr sluice_metric kMetrics[] = {{.name = "seen_total", .doc = "Entries."}};
+  explicit Tally(const sluice::Settings&) {}
+  Verdict process(const Entry&, Unit& unit) {
+    unit.count("seen_total");
+    return sluice::ack();
+  }
+};
+
 }  // namespace
 
 SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Gate, Taker, Permit, Asker, Sender,
-              Ticker)
+              Ticker, Counting, Tally)
