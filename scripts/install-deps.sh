@@ -16,6 +16,7 @@ packages=(
   libspdlog-dev libfmt-dev
   liblua5.4-dev
   libcli11-dev
+  prometheus-cpp-dev
   libssl-dev
   libgtest-dev libgmock-dev librapidcheck-dev
   graphviz  # `sluice graph --format svg`

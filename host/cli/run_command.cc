@@ -19,6 +19,7 @@
 #include "engine/embedded_store.h"
 #include "graph/only.h"
 #include "graph/pipeline.h"
+#include "ops/metrics_server.h"
 #include "runtime/runtime.h"
 
 namespace sluice::cli {
@@ -197,14 +198,19 @@ class Run {
       return g_signals.load() > 0;
     };
     serves_ = !options.ends_when_drained();
+    ops::PluginMetrics metrics(pipeline_);
+    if (ops::has_metrics(pipeline_)) options.metrics = &metrics;
     auto runtime = runtime::Runtime::open(pipeline_, **store, clock, recorded_ ? &manual_ : nullptr,
                                           &account, std::move(options));
     if (!runtime) return fail(common_, runtime.status());
     running = runtime->get();
     account.set_runtime(running);
+    const auto server = ops::MetricsServer::open({pipeline_, *running, **store}, metrics);
+    if (!server) return fail(common_, server.status());
     const uint64_t open_before = running->open_entries();
     const uint64_t entered_before = entered_so_far(pipeline_, *running, **store);
     announce();
+    for (const std::string& url : (*server)->urls()) log::info("metrics at {}", url);
 
     const Micros began = common_.clock.steady();
     auto end = (*runtime)->run();

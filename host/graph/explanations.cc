@@ -330,6 +330,15 @@ this user. `run` could not keep a single entry.)",
 engine: { kind: embedded, path: var/trade })",
      R"(Name a folder this user can write to, or one that can be made inside such a folder.)"},
 
+    {Fault::kListenAddress,
+     R"(`metrics` is not an address and a port at which they could be served. Names of hosts
+are not looked up; only `localhost` is known.)",
+     R"(metrics: "monitor.example:9100"
+# instead:
+metrics: "127.0.0.1:9100")",
+     R"(Write ADDRESS:PORT, `[ADDRESS]:PORT` for IPv6, or a port alone, which is served to this
+machine only. Leave the key out or empty to serve none.)"},
+
     {Fault::kUnknownStream,
      R"(A stage or `defaults` names a stream that is not a key under `streams`. Entries would go
 nowhere, or the stage would wait for ever.)",

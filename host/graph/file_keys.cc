@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour;
 constexpr uint64_t kEntriesMax = 1'000'000'000'000;
+constexpr uint64_t kSeriesMax = 1'000'000;
 
 constexpr FileKey kDeliveriesMax{"deliveries_max",
                                  Form::kCount,
@@ -45,6 +46,13 @@ constexpr auto kTop = std::to_array<FileKey>({
     {"engine", Form::kEngine, "where streams, keys and positions are kept", ""},
     {"drain_timeout", Form::kDuration, "how long a stopping run finishes what is inside", "10s",
      false, 0, kHour},
+    {"metrics", Form::kText,
+     "where metrics are served, such as 127.0.0.1:9100; a port alone is on the loopback address, "
+     "empty is nowhere",
+     ""},
+    {"metrics_series_max", Form::kCount,
+     "label values counted apart in one of a plugin's metrics; what comes beyond counts as other",
+     "1000", false, 1, kSeriesMax},
     {"streams", Form::kStreams, "the streams by name", "", true},
     {"stages", Form::kStages, "the stages by name", "", true},
     {"defaults", Form::kDefaults, "what holds for every stage that does not say otherwise", ""},
@@ -94,6 +102,8 @@ constexpr auto kStage = std::to_array<FileKey>({
     {"order_by", Form::kText, "field: entries with equal values are handled in order", ""},
     {"policy", Form::kPath, "Lua file that answers the hooks", ""},
     {"with", Form::kWith, "the plugin's settings", ""},
+    {"metrics", Form::kText,
+     "where the plugin's own metrics are served, if not where the pipeline's are", ""},
     kBatch,
     kWorkers,
     kDeliveriesMax,

@@ -46,6 +46,7 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kEngineMissing, kError, "the engine is not part of this program"},
     {Fault::kInputPathUnreadable, kError, "a file or folder that is read cannot be read"},
     {Fault::kStorePath, kError, "the store's folder cannot be used"},
+    {Fault::kListenAddress, kError, "an address to listen at cannot be read"},
     {Fault::kUnknownStream, kError, "a stream is named that the file does not declare"},
     {Fault::kSharedStreamName, kError, "two streams have the same name in the engine"},
     {Fault::kSchemaRefused, kError, "a message schema cannot be read or is not valid"},

@@ -46,6 +46,7 @@ enum class Fault : int {
   kEngineMissing = 111,
   kInputPathUnreadable = 112,
   kStorePath = 113,
+  kListenAddress = 114,
   // Streams.
   kUnknownStream = 201,
   kSharedStreamName = 202,

@@ -6,6 +6,7 @@
 
 #include "base/disk.h"
 #include "graph/engine_reader.h"
+#include "graph/listen_address.h"
 #include "graph/paths.h"
 #include "graph/pipeline.h"
 #include "graph/settings_reader.h"
@@ -27,6 +28,7 @@ constexpr uint64_t kDeliveriesMax = 1'000;
 constexpr uint64_t kParkedMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 1'024;
 constexpr uint64_t kEntriesMax = 1'000'000'000'000;
+constexpr uint64_t kSeriesMax = 1'000'000;
 
 std::vector<std::string> port_names(const std::vector<plugin::Port>& ports) {
   std::vector<std::string> names;
@@ -107,8 +109,8 @@ class Loader {
 
   void read_pipeline() {
     const Keys top(findings_, tree_, "", tree_.spot,
-                   {"api", "pipeline", "clock", "seed", "engine", "drain_timeout", "streams",
-                    "stages", "defaults"});
+                   {"api", "pipeline", "clock", "seed", "engine", "drain_timeout", "metrics",
+                    "metrics_series_max", "streams", "stages", "defaults"});
     if (!top.is_map()) return;
     if (const Node* api = top.need("api")) read_api(*api);
     if (const Node* name = top.need("pipeline")) {
@@ -125,6 +127,11 @@ class Loader {
     if (const Node* drain = top.find("drain_timeout"))
       pipeline_.drain_timeout =
           read_duration(findings_, *drain, "drain_timeout", 0ms, 1h).value_or(10s);
+    if (const Node* metrics = top.find("metrics"))
+      read_listen(*metrics, "metrics", pipeline_.metrics);
+    if (const Node* series = top.find("metrics_series_max"))
+      pipeline_.metric_series =
+          read_count(findings_, *series, "metrics_series_max", 1, kSeriesMax).value_or(1);
     const Node::Member* engine = top.member("engine");
     pipeline_.engine.path =
         paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
@@ -141,6 +148,19 @@ class Loader {
     if (options_.ask_plugins) ask_plugins();
     sort_stages();
     if (!findings_.has_errors()) budget_ = check_time_budget(pipeline_, scripts_, findings_);
+  }
+
+  // Leaves `listen` as it is when nothing is named.
+  void read_listen(const Node& node, const std::string& path, ListenSpec& listen) {
+    const auto text = read_text(findings_, node, path);
+    if (!text || text->empty()) return;
+    const auto address = parse_listen_address(*text);
+    if (!address) {
+      add(Fault::kListenAddress, node.spot, fmt::format("{} is \"{}\"", path, printable(*text)),
+          "an address and a port such as 127.0.0.1:9100, or a port");
+      return;
+    }
+    listen = {*address, place(node.spot)};
   }
 
   // What the plugins themselves have to say of complete settings.
@@ -346,7 +366,7 @@ class Loader {
     check_name(findings_, member.key, member.spot, "stage");
     const Keys keys(
         findings_, member.value, "stages." + member.key, member.spot,
-        {"use", "from", "group", "to", "batch", "workers", "order_by", "policy", "with",
+        {"use", "from", "group", "to", "batch", "workers", "order_by", "policy", "with", "metrics",
          "deliveries_max", "dead_letter", "claim_idle", "retry", "parked_max", "concurrency"});
     StageSpec stage = common.spec;
     StageFacts facts;
@@ -354,6 +374,7 @@ class Loader {
     stage.group = member.key;
     stage.place = place(member.spot);
     stage.policy_place = stage.place;
+    stage.metrics = pipeline_.metrics;
     if (keys.is_map()) {
       if (const Node* use = keys.need("use")) read_use(*use, keys, stage);
       read_inputs(keys, stage, facts);
@@ -362,6 +383,8 @@ class Loader {
       read_common(keys, stage);
       if (const Node* field = keys.find("order_by"))
         stage.order_by = read_filled(*field, keys.path("order_by"), "a field of the entry");
+      if (const Node* metrics = keys.find("metrics"))
+        read_listen(*metrics, keys.path("metrics"), stage.metrics);
       read_dead_letter(member.spot, keys, common, stage, facts);
       if (stage.kind != nullptr) {
         read_settings(findings_, paths_, keys, member.spot, stage);
@@ -628,6 +651,7 @@ class Loader {
             fmt::format("{} has no effect: {}", keys.path(key), why), "", "remove the key");
     };
     if (!external) idle("concurrency", "the stage is not external");
+    if (stage.kind->metrics.empty()) idle("metrics", "the plugin has none of its own");
     if (!source) return;
     for (const std::string_view key : {"group", "order_by", "claim_idle", "workers", "parked_max"})
       idle(key, "a source reads no stream");

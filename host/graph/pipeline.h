@@ -80,6 +80,12 @@ struct AccountSpec {
   std::string since_field;   // terminal: field with the start in microseconds since the epoch
 };
 
+// Where metrics are served, as address and port: "127.0.0.1:9100", "[::1]:9100". Port 0: any.
+struct ListenSpec {
+  std::string address;  // empty: nowhere
+  Place place;
+};
+
 struct StreamSpec {
   std::string key;                       // name in the file: "decisions"
   std::string name;                      // name in the engine: "quantum:stream:ai.decision.made"
@@ -120,6 +126,7 @@ struct StageSpec {
   milliseconds retry_min{100}, retry_max{30'000};  // back-off doubles from min to max
   size_t parked_max = 10'000;  // entries waiting at once; then the stage stops reading
   size_t concurrency = 4;      // external: acts at once
+  ListenSpec metrics;          // of the plugin's metrics; the pipeline's unless the stage names one
   Place place;
 
   // "apply.gate", or the plugin alone when it offers nothing else.
@@ -133,6 +140,8 @@ struct Pipeline {
   uint64_t seed = 1;  // of everything random under the recorded clock
   EngineSpec engine;
   milliseconds drain_timeout{10'000};
+  ListenSpec metrics;           // of the host's metrics
+  size_t metric_series = 1000;  // of one metric and page; beyond, values count as "other"
   std::vector<StreamSpec> streams;
   std::vector<StageSpec> stages;  // in topological order; feedback edges ignored
 

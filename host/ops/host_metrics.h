@@ -1,0 +1,38 @@
+// The host's own metrics: what every stage did, how long it took, and how full the streams are.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "graph/pipeline.h"
+#include "runtime/runtime.h"
+#include "stream/store.h"
+
+namespace sluice::ops {
+
+// Where they are read from. All outlive whoever looks.
+struct HostView {
+  const graph::Pipeline& pipeline;
+  const runtime::Runtime& runtime;
+  const stream::Store& store;
+};
+
+// Every series has the label `pipeline` as well. Counters start at 0 with the process.
+struct HostMetric {
+  std::string_view name;
+  prometheus::MetricType type;
+  std::string_view labels;  // beside `pipeline`, comma-separated
+  std::string_view doc;
+  void (*fill)(const HostView& view, prometheus::MetricFamily& out);
+};
+
+// All of them, in the order of the page.
+std::span<const HostMetric> host_metrics();
+
+// As they are now. Stages count for themselves; this only reads. [any]
+std::vector<prometheus::MetricFamily> collect_host(const HostView& view);
+
+}  // namespace sluice::ops
