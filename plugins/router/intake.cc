@@ -19,28 +19,36 @@ std::string joined(const std::vector<std::string>& faults) {
   return text;
 }
 
+Verdict unparsed(const std::string& why, Unit& unit) {
+  unit.count("trade_intent_parse_errors");
+  return reject("invalid_intent", why);
+}
+
 }  // namespace
 
 Verdict Intake::process(const Entry& entry, Unit& unit) const {
   const auto payload = entry.find("payload");
   const auto text = payload ? payload : entry.find("data");
-  if (!text) return reject("invalid_intent", "payload is missing");
+  if (!text) return unparsed("payload is missing", unit);
   std::string why;
   auto intent = trade::Json::parse(*text, why);
-  if (!intent) return reject("invalid_intent", "payload is not JSON: " + why);
-  if (!intent->is_object()) return reject("invalid_intent", "payload is not a JSON object");
+  if (!intent) return unparsed("payload is not JSON: " + why, unit);
+  if (!intent->is_object()) return unparsed("payload is not a JSON object", unit);
 
   std::string json(*text);
   if (intent->find("action") == nullptr && intent->find("side") != nullptr) {
+    unit.count("trade_intent_schema_mismatches");
     PolicyRecord record;
     record.text("entry_id", entry.id())
         .text("source", entry["source"])
         .text("symbol", intent->text_of("symbol"))
         .text("side", intent->text_of("side"));
     const std::string until(unit.policy("side_until", {record.raw()}).text());
-    if (unit.now() >= first_moment(until))
+    if (unit.now() >= first_moment(until)) {
+      unit.count("trade_intent_validation_failures");
       return reject("side_removed",
                     "Missing required field: action; side stood for it until " + until);
+    }
     json = with_action(*intent);
     intent = trade::Json::parse(json, why);
     unit.log(SLUICE_LOG_WARNING, "intent " + std::string(entry.id()) + " of " +
@@ -48,7 +56,10 @@ Verdict Intake::process(const Entry& entry, Unit& unit) const {
                                      until);
   }
   const std::vector<std::string> faults = intent_faults(*intent);
-  if (!faults.empty()) return reject("invalid_intent", joined(faults));
+  if (!faults.empty()) {
+    unit.count("trade_intent_validation_failures");
+    return reject("invalid_intent", joined(faults));
+  }
 
   const std::string source(entry.find("source").value_or(intent->text_of("source")));
   const std::string now = trade::iso_z(unit.now());

@@ -43,6 +43,13 @@ class Intake {
        .results = kSideUntilResult,
        .result_count = 1}};
 
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "trade_intent_validation_failures", .doc = "Intents that break a rule of v1.1."},
+      {.name = "trade_intent_schema_mismatches",
+       .doc = "Intents of an older form: `side` stands for `action`."},
+      {.name = "trade_intent_parse_errors",
+       .doc = "Intents without a payload, or whose payload is no JSON object."}};
+
   static constexpr const char* kReasons[] = {"invalid_intent", "side_removed", nullptr};
 
   explicit Intake(const Settings&) {}

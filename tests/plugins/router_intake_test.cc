@@ -236,6 +236,19 @@ TEST(IntentDefects, SC7MissingAndBrokenPayloadsEndAsDeadLetters) {
   EXPECT_EQ(host.deliver({{"payload", "[1]"}}).detail, "payload is not a JSON object");
 }
 
+TEST(IntentDefects, SC8WhatIsRefusedIsCountedByWhatIsWrong) {
+  FakeHost<Intake> host;
+  host.deliver({{"payload", "{"}});
+  host.deliver({{"source", "x"}});
+  host.deliver({{"payload", "{}"}});
+  EXPECT_EQ(host.metric("trade_intent_parse_errors"), 2);
+  EXPECT_EQ(host.metric("trade_intent_validation_failures"), 1);
+  EXPECT_EQ(host.metric("trade_intent_schema_mismatches"), 0);
+  host.deliver({{"payload", R"({"symbol": "BTCUSDT", "side": "BUY", "confidence": 0.8,)"
+                            R"( "timestamp": "t"})"}});
+  EXPECT_EQ(host.metric("trade_intent_schema_mismatches"), 1);
+}
+
 // The later typed contract asks for `side` where everybody else writes `action`.
 TEST(IntentDefects, SC9ActionIsTheNameInBothVersions) {
   for (const IntentVersion version : {IntentVersion::k1_0, IntentVersion::k1_1}) {
