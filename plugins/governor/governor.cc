@@ -68,6 +68,14 @@ RiskBounds bounds_of(const Plan& plan, const Unit& unit) {
   return {answer.decimal(0), answer.decimal(1), answer.decimal(2), answer.number(3)};
 }
 
+// Read from the counters at each look: they go down without a plan as well.
+void show_rates(const Plan& plan, Unit& unit) {
+  unit.gauge_reserved("quantum_govern_exec_count_hour", {{"symbol", plan.symbol}},
+                      hour_counter(plan.symbol));
+  unit.gauge_reserved("quantum_govern_exec_count_5min", {{"symbol", plan.symbol}},
+                      burst_counter(plan.symbol));
+}
+
 }  // namespace
 
 Governor::Governor(const Settings& settings)
@@ -175,6 +183,8 @@ Verdict Governor::grant(const Plan& plan, const Review& review, Unit& unit) cons
   for (const Share& share : review.shares)
     unit.reserve(share.counter, share.amount, share.limit, share.kind, share.window);
   audit(plan, review, trade::micros_text(permit.valid_until), unit);
+  unit.count("quantum_govern_allow_total", {{"symbol", plan.symbol}});
+  show_rates(plan, unit);
   unit.log(SLUICE_LOG_INFO, "ALLOW plan " + plan.plan_id.substr(0, 8));
   return ack();
 }
@@ -190,6 +200,8 @@ Verdict Governor::refuse(const Plan& plan, const Review& review,
                       {"timestamp", trade::epoch_fraction_text(unit.now())},
                       {"decision_id", plan.decision_id}});
   audit(plan, review, "", unit);
+  unit.count("quantum_govern_block_total", {{"symbol", plan.symbol}, {"reason", review.reason}});
+  show_rates(plan, unit);
   unit.log(SLUICE_LOG_INFO, "BLOCKED plan " + plan.plan_id.substr(0, 8) + " - " + review.reason);
 
   const std::string errors = error_counter(unit.now());
@@ -237,6 +249,7 @@ void Governor::disarm(const Plan& plan, std::string_view reason, const std::stri
                       {"timestamp", timestamp},
                       {"action_taken", "quantum:apply:disarmed set"},
                       {"decision_id", plan.decision_id}});
+  unit.count("quantum_govern_disarm_total", {{"reason", reason}});
   unit.log(SLUICE_LOG_WARNING, "AUTO_DISARM " + std::string(reason) + " " + context);
 }
 

@@ -233,6 +233,22 @@ class Governor {
        .role = SLUICE_TIME_TTL,
        .pattern = "quantum:governor:granted:{plan_id}"}};
 
+  static constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+  static constexpr const char* kBlockLabels[] = {"symbol", "reason", nullptr};
+  static constexpr const char* kReasonLabel[] = {"reason", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "quantum_govern_allow_total", .doc = "Permits granted.", .labels = kSymbolLabel},
+      {.name = "quantum_govern_block_total", .doc = "Plans blocked.", .labels = kBlockLabels},
+      {.name = "quantum_govern_disarm_total", .doc = "Automatic disarms.", .labels = kReasonLabel},
+      {.name = "quantum_govern_exec_count_hour",
+       .doc = "Permits granted in the last hour.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel},
+      {.name = "quantum_govern_exec_count_5min",
+       .doc = "Permits granted in the last five minutes.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel}};
+
   // In the order of the gates.
   static constexpr const char* kReasons[] = {"kill_switch_active",
                                              "kill_score_critical_non_close",

@@ -1066,5 +1066,39 @@ TEST(GovernorDefects, EX5AnOpeningOutOfBoundsIsNotLetThroughAsItIs) {
   EXPECT_EQ(desk.block_reason(plan.plan_id), "LEVERAGE_OUT_OF_BOUNDS");
 }
 
+// --- 4.2.10: metrics ---
+
+TEST(GovernorMetrics, CountWhatBecameOfEachPlanOnce) {
+  Desk desk;
+  desk.limits = {"3", "2", "5000", "1"};
+  desk.set_policy();
+  desk.open("a1");
+  desk.open("a2");
+  desk.open("a3");  // told of the full counter first, blocked then
+  EXPECT_EQ(desk.host.metric("quantum_govern_allow_total{symbol=\"BTCUSDT\"}"), 2);
+  EXPECT_EQ(desk.host.metric("quantum_govern_block_total{symbol=\"BTCUSDT\",reason=\"burst_limit_"
+                             "exceeded\"}"),
+            1);
+  EXPECT_EQ(desk.host.metric("quantum_govern_disarm_total{reason=\"burst_limit_breach\"}"), 1);
+}
+
+TEST(GovernorMetrics, ShowTheRatesAsTheyAreWhenLookedAt) {
+  Desk desk;
+  desk.open("a1");
+  const auto hour = [&] {
+    return desk.host.metric("quantum_govern_exec_count_hour{symbol=\"BTCUSDT\"}");
+  };
+  const auto burst = [&] {
+    return desk.host.metric("quantum_govern_exec_count_5min{symbol=\"BTCUSDT\"}");
+  };
+  EXPECT_EQ(hour(), 1);
+  EXPECT_EQ(burst(), 1);
+  desk.store().advance(std::chrono::minutes(6));
+  EXPECT_EQ(hour(), 1);
+  EXPECT_EQ(burst(), 0);
+  desk.store().advance(std::chrono::hours(1));
+  EXPECT_EQ(hour(), 0);
+}
+
 }  // namespace
 }  // namespace sluice::governor
