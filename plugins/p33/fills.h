@@ -123,4 +123,10 @@ inline constexpr sluice_port kFillInput{
     .flags = SLUICE_PORT_OPTIONAL,
     .fields = kFillFields};
 
+inline constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+inline constexpr sluice_metric kLedgerMetric{.name = "p33_ledger_position_amt",
+                                             .doc = "Position by the ledger, as last written.",
+                                             .type = SLUICE_GAUGE,
+                                             .labels = kSymbolLabel};
+
 }  // namespace sluice::p33

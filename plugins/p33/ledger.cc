@@ -34,6 +34,7 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
                {*balance, ledger->version + 1, *fill, "apply", trade::epoch_seconds(unit.now())},
                unit.now()),
            ledger_ttl_);
+  unit.gauge(kLedgerMetric.name, {{"symbol", fill->symbol}}, balance->amount.to_double());
   return ack();
 }
 

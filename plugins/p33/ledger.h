@@ -33,6 +33,8 @@ class LedgerStage {
 
   static constexpr sluice_time kTimes[] = {kLedgerTime, kSeenTime};
 
+  static constexpr sluice_metric kMetrics[] = {kLedgerMetric};
+
   static constexpr const char* kReasons[] = {"invalid_result", "unreadable_ledger", nullptr};
 
   explicit LedgerStage(const Settings& settings);

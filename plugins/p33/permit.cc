@@ -95,6 +95,16 @@ void log_finding(const trade::Plan& plan, const Finding& finding, const Unit& un
   }
 }
 
+void count(const trade::Plan& plan, const Seen& seen, const Finding& finding, Unit& unit) {
+  if (finding.reason.empty())
+    unit.count("p33_permit_allow_total", {{"symbol", plan.symbol}});
+  else
+    unit.count("p33_permit_deny_total", {{"symbol", plan.symbol}, {"reason", finding.reason}});
+  if (!seen.position) return;
+  unit.gauge("p33_snapshot_age_seconds", {{"symbol", plan.symbol}},
+             static_cast<double>(trade::age_seconds(*seen.position, seen.now)));
+}
+
 }  // namespace
 
 Permit::Permit(const Settings& settings)
@@ -140,6 +150,7 @@ Verdict Permit::process(const Entry& entry, Unit& unit) const {
                                           .inputs = inputs_text(*plan, seen, rules, finding),
                                           .valid_until_us = trade::micros_text(valid_until)},
                                          unit));
+  count(*plan, seen, finding, unit);
   log_finding(*plan, finding, unit);
   return ack();
 }

@@ -118,6 +118,16 @@ class Permit {
       {.source = "permit_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:permit:p33:{plan_id}"},
       {.source = "issued_ttl", .role = SLUICE_TIME_TTL, .pattern = "quantum:p33:issued:{plan_id}"}};
 
+  static constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+  static constexpr const char* kDenyLabels[] = {"symbol", "reason", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "p33_permit_allow_total", .doc = "Plans allowed.", .labels = kSymbolLabel},
+      {.name = "p33_permit_deny_total", .doc = "Plans denied.", .labels = kDenyLabels},
+      {.name = "p33_snapshot_age_seconds",
+       .doc = "Age of the snapshot the last plan was decided on.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel}};
+
   static constexpr const char* kReasons[] = {"no_exchange_snapshot",
                                              "stale_exchange_state",
                                              "no_position",

@@ -140,6 +140,24 @@ class Reconcile::Look {
         keep_ledger_alive(drift);
         break;
     }
+    show(drift);
+  }
+
+  // Holds are shown as they are after this unit.
+  void show(const Drift& drift) {
+    const bool is_settled = drift.kind != Drift::Kind::kUnsettled;
+    const bool keeps_hold = is_holding(hold_) && !(own_hold_ && is_settled);
+    const bool is_held = drift.kind == Drift::Kind::kHold || keeps_hold;
+    unit_.gauge("p34_reconcile_hold_active", {{"symbol", symbol_}}, is_held ? 1 : 0);
+    if (!lacks_snapshot(drift))
+      unit_.gauge("p34_reconcile_diff_amt", {{"symbol", symbol_}}, drift.diff.to_double());
+    const bool repairs = drift.kind == Drift::Kind::kRepair;
+    if (!repairs && ledger_["source"] != "p34_auto") return;
+    const int64_t fixed_us = ledger_changed_us(trade::look(ledger_));
+    const int64_t age_us =
+        repairs ? 0 : std::max<int64_t>(0, trade::micros(unit_.now()) - fixed_us);
+    unit_.gauge("p34_reconcile_last_fix_age_sec", {{"symbol", symbol_}},
+                static_cast<double>(age_us) / 1e6);
   }
 
   // Without a snapshot there are no amounts, and the state keeps what was last seen.
@@ -202,6 +220,7 @@ class Reconcile::Look {
 
   void write_ledger(const LedgerEntry& entry) {
     unit_.put(ledger_key_, ledger_record(entry, unit_.now()), stage_.ledger_ttl_);
+    unit_.gauge(kLedgerMetric.name, {{"symbol", symbol_}}, entry.balance.amount.to_double());
   }
 
   // A ledger runs out a day after its last fill, and a position may be held for longer. What it
@@ -264,6 +283,7 @@ class Reconcile::Look {
   }
 
   void tell_operator(const Drift& drift, const Sight& sight) {
+    unit_.count("p34_reconcile_drift_total", {{"symbol", symbol_}, {"reason", drift.reason}});
     const std::string exchange = decimal_text(drift.exchange), ledger = decimal_text(drift.ledger);
     if (drift.reason == "stale_exchange") {
       const auto age = std::to_string(trade::age_seconds(*sight.position, sight.now));
@@ -285,6 +305,7 @@ class Reconcile::Look {
   }
 
   void tell_repair(const Booking& booking) {
+    unit_.count("p34_reconcile_auto_repair_total", {{"symbol", symbol_}});
     const KnownFill& known = booking.evidence.known;
     const Decimal diff = booking.after.minus(booking.before).value_or(Decimal()).abs();
     const int64_t age = trade::micros(unit_.now()) - known.at_us;

@@ -174,6 +174,28 @@ class Reconcile {
       kLedgerTime,
       kSeenTime};
 
+  static constexpr const char* kDriftLabels[] = {"symbol", "reason", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "p34_reconcile_drift_total",
+       .doc = "Times ledger and exchange were found apart, or the reason for it changed.",
+       .labels = kDriftLabels},
+      {.name = "p34_reconcile_auto_repair_total",
+       .doc = "Fills booked that the ledger missed.",
+       .labels = kSymbolLabel},
+      {.name = "p34_reconcile_hold_active",
+       .doc = "1 while the symbol is held, whoever holds it.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel},
+      {.name = "p34_reconcile_diff_amt",
+       .doc = "How far ledger and exchange were apart at the last look.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel},
+      {.name = "p34_reconcile_last_fix_age_sec",
+       .doc = "Since the last repair, for as long as the ledger is as repaired.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel},
+      kLedgerMetric};
+
   static constexpr const char* kReasons[] = {
       "invalid_tick",      "missing_exchange",         "stale_exchange", "side_mismatch",
       "unreadable_ledger", "qty_mismatch_no_evidence", nullptr};

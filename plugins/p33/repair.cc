@@ -105,6 +105,7 @@ Verdict Repair::process(const Entry& entry, Unit& unit) const {
                           ledger ? ledger->updated_at : 0},
                          unit.now()),
            ledger_ttl_);
+  unit.gauge(kLedgerMetric.name, {{"symbol", command->symbol}}, command->amount.to_double());
   unit.emit("event", event_of(*command, stored, ledger, unit));
   unit.log(SLUICE_LOG_WARNING, "P3.4 MANUAL_REPAIR " + command->symbol + " to " +
                                    command->amount.text() + " by " + command->by + ": " +

@@ -54,6 +54,8 @@ class Repair {
   static constexpr sluice_time kTimes[] = {
       {.source = "command_age_max", .role = SLUICE_TIME_AGE_MAX}, kLedgerTime, kSeenTime};
 
+  static constexpr sluice_metric kMetrics[] = {kLedgerMetric};
+
   static constexpr const char* kReasons[] = {"invalid_command", "stale_command", "ledger_changed",
                                              nullptr};
 

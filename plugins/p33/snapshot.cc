@@ -53,9 +53,10 @@ Poll Snapshot::poll(Unit& unit) {
       unpriced.push_back(symbol);
       continue;
     }
+    const paper::Position& position = account.position(symbol);
     unit.put(trade::snapshot_key(symbol),
-             snapshot_record(account.position(symbol), *price, *filters, leverage_, now),
-             kSnapshotTtl);
+             snapshot_record(position, *price, *filters, leverage_, now), kSnapshotTtl);
+    unit.gauge("p33_exchange_position_amt", {{"symbol", symbol}}, position.amount.to_double());
   }
   if (!told_) tell(unit, unpriced);
   told_ = true;

@@ -43,6 +43,12 @@ class Snapshot {
                                           "Position on the exchange; 3600 s.", SLUICE_KEY_WRITES,
                                           0}};
 
+  static constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+  static constexpr sluice_metric kMetrics[] = {{.name = "p33_exchange_position_amt",
+                                                .doc = "Position on the exchange.",
+                                                .type = SLUICE_GAUGE,
+                                                .labels = kSymbolLabel}};
+
   // Pure: opens nothing.
   static void check(const Settings& settings);
 

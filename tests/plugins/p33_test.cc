@@ -695,5 +695,27 @@ TEST(P33Ledger, AnotherFillInBetweenIsNotLost) {
   EXPECT_EQ(host.store().field(trade::kBtcLedger, "version"), "8");
 }
 
+// --- 5.7: metrics ---
+
+TEST(P33Metrics, CountAllowsAndDenialsAndShowTheSnapshotsAge) {
+  Brain brain;
+  brain.hold("0.062");
+  brain.close();
+  brain.host.store().advance(std::chrono::seconds(12));
+  brain.close();
+  EXPECT_EQ(brain.host.metric("p33_permit_allow_total{symbol=\"BTCUSDT\"}"), 1);
+  EXPECT_EQ(brain.host.metric(
+                "p33_permit_deny_total{symbol=\"BTCUSDT\",reason=\"stale_exchange_state\"}"),
+            1);
+  EXPECT_EQ(brain.host.metric("p33_snapshot_age_seconds{symbol=\"BTCUSDT\"}"), 12);
+}
+
+TEST(P33Metrics, ShowTheLedgerAsWritten) {
+  FakeHost<LedgerStage> host;
+  host.deliver(result("a", "BUY", "0.062"));
+  host.deliver(result("b", "SELL", "0.031", "true"));
+  EXPECT_DOUBLE_EQ(host.metric("p33_ledger_position_amt{symbol=\"BTCUSDT\"}"), 0.031);
+}
+
 }  // namespace
 }  // namespace sluice::p33

@@ -855,5 +855,52 @@ RC_GTEST_PROP(LedgerBalance, EndsAtTheSumOfTheFillsInWhateverOrderTheyAreBooked,
   RC_ASSERT(balance.amount == held);
 }
 
+// --- 8.7: metrics ---
+
+TEST(ReconcileMetrics, CountEachDriftOnceAndShowTheHold) {
+  Books books;
+  const auto metric = [&](const std::string& name) {
+    return books.reconcile.metric(name + "{symbol=\"BTCUSDT\"}");
+  };
+  books.write_ledger("0.062");
+  books.show("0.031");
+  for (int i = 0; i < 3; ++i) books.tick();
+  EXPECT_EQ(books.reconcile.metric("p34_reconcile_drift_total{symbol=\"BTCUSDT\",reason=\"qty_"
+                                   "mismatch_no_evidence\"}"),
+            1);
+  EXPECT_EQ(metric("p34_reconcile_hold_active"), 1);
+  EXPECT_DOUBLE_EQ(metric("p34_reconcile_diff_amt"), 0.031);
+  books.show("0.062");
+  books.tick();
+  EXPECT_EQ(metric("p34_reconcile_hold_active"), 0);
+  EXPECT_EQ(metric("p34_reconcile_diff_amt"), 0);
+}
+
+TEST(ReconcileMetrics, AnOperatorsHoldIsShownThoughNothingDrifts) {
+  Books books;
+  books.write_ledger("0.062");
+  books.show("0.062");
+  books.store.put(kHold, "manual");
+  books.tick();
+  EXPECT_EQ(books.reconcile.metric("p34_reconcile_hold_active{symbol=\"BTCUSDT\"}"), 1);
+}
+
+TEST(ReconcileMetrics, ARepairsAgeGrowsWhileItIsTheNewest) {
+  Books books;
+  books.write_ledger("0.062");
+  books.miss("c1", "SELL", "0.031", 60, "true");
+  books.show("0.031");
+  books.tick();
+  const auto age = [&] {
+    return books.reconcile.metric("p34_reconcile_last_fix_age_sec{symbol=\"BTCUSDT\"}");
+  };
+  EXPECT_EQ(books.reconcile.metric("p34_reconcile_auto_repair_total{symbol=\"BTCUSDT\"}"), 1);
+  EXPECT_EQ(age(), 0);
+  books.store.advance(std::chrono::seconds(5));
+  books.show("0.031");
+  books.tick();
+  EXPECT_NEAR(age(), 5, 1);
+}
+
 }  // namespace
 }  // namespace sluice::p33
