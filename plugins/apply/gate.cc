@@ -119,6 +119,18 @@ int64_t valid_until_us(std::string_view permit) {
   return until.value_or(0);
 }
 
+// Both permits are there: counted for whoever's it is that speaks against the order.
+void count_judgement(const trade::Judgement& judgement, Duration waited, Unit& unit) {
+  unit.gauge("permit_wait_ms", {}, std::chrono::duration<double, std::milli>(waited).count());
+  const std::string& error = judgement.error;
+  if (error.empty()) return unit.count("p33_permit_allow_total");
+  const bool is_denial = error == "p33_permit_denied";
+  const bool is_p33 = is_denial || error == "invalid_p33_permit_format" ||
+                      error == "invalid_safe_close_qty" || judgement.reason == "p33";
+  unit.count(is_p33 ? "p33_permit_deny_total" : "governor_block_total",
+             {{"reason", is_denial ? judgement.reason : error}});
+}
+
 }  // namespace
 
 Verdict Gate::process(const Entry& entry, Unit& unit) const {
@@ -130,12 +142,16 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
 
   if (c.ended.present()) return end_repeated(c);
   if (c.is_killed) {
+    unit.count("apply_executed_total", {{"status", "kill_switch"}});
     unit.log(SLUICE_LOG_WARNING, "[KILL_SWITCH] plan=" + plan->plan_id + " is not executed");
     return end(c, {halted(*plan, "kill_switch_active")});
   }
   if (is_disarmed(c)) return end(c, {blocked("disarmed")});
-  if (c.block.present())
-    return end(c, {blocked("governor_blocked:" + trade::block_reason(c.block.text()))});
+  if (c.block.present()) {
+    const std::string reason = trade::block_reason(c.block.text());
+    unit.count("governor_block_total", {{"reason", reason}});
+    return end(c, {blocked("governor_blocked:" + reason)});
+  }
   const PolicyRecord record = trade::plan_policy_record(*plan);
   if (is_older(*plan, unit.now(), unit.policy("plan_age", {record.raw()}).duration()))
     return end(c, {blocked("plan_expired")});
@@ -151,7 +167,9 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
 
   const Time deadline = c.first_delivered + window;
   if (unit.now() < deadline) return wait({c.governor_key, c.p33_key, c.block_key}, deadline);
-  return end(c, {timed_out(missing(c.governor.present(), c.p33.present()))});
+  const std::string_view which = missing(c.governor.present(), c.p33.present());
+  unit.count("governor_block_total", {{"reason", which}});
+  return end(c, {timed_out(which)});
 }
 
 bool Gate::is_disarmed(const Case& c) const {
@@ -171,6 +189,7 @@ Verdict Gate::judge(const Case& c) const {
   c.unit.take(c.p33_key);
   const trade::Judgement judgement =
       trade::judge_permits(c.plan, c.governor.text(), c.p33.text(), c.unit.now());
+  count_judgement(judgement, c.waited(), c.unit);
   if (!judgement.error.empty()) {
     Ending ending{.outcome = blocked(judgement.error, judgement.steps_results),
                   .took_permits = true};
@@ -242,6 +261,7 @@ Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const
                         {"decision_us", plan.decision_us},
                         {"action", plan.action},
                         {"policy", c.unit.policy_version()}});
+  c.unit.count("apply_plan_processed_total", {{"decision", "EXECUTE"}});
   audit(c, "governor", "consumed", "");
   audit(c, "p33", "consumed", "");
   c.unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] OK plan=" + plan.plan_id + " symbol=" + plan.symbol +
@@ -267,6 +287,7 @@ Verdict Gate::end(const Case& c, Ending ending) const {
              "[PERMIT_WAIT] BLOCK plan=" + c.plan.plan_id + " symbol=" + c.plan.symbol +
                  " wait_ms=" + milliseconds(c.waited()) + " error=" + outcome.error);
   c.unit.emit("result", trade::outcome_record(c.plan, outcome, c.unit.now()));
+  c.unit.count("apply_plan_processed_total", {{"decision", outcome.decision}});
   c.unit.log(SLUICE_LOG_INFO, "Result published (executed=False, error=" + outcome.error + ")");
   return ack();
 }

@@ -150,6 +150,27 @@ class Gate {
       {.source = "permit_wait", .role = SLUICE_TIME_WAIT},
       {.source = "plan_age", .role = SLUICE_TIME_AGE_MAX}};
 
+  static constexpr const char* kReasonLabel[] = {"reason", nullptr};
+  static constexpr const char* kDecisionLabel[] = {"decision", nullptr};
+  static constexpr const char* kStatusLabel[] = {"status", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "p33_permit_allow_total", .doc = "Plans with a permit of P3.3 that held."},
+      {.name = "p33_permit_deny_total",
+       .doc = "Plans ended by P3.3's permit.",
+       .labels = kReasonLabel},
+      {.name = "governor_block_total",
+       .doc = "Plans ended by the governor's word, or for want of a permit.",
+       .labels = kReasonLabel},
+      {.name = "apply_executed_total",
+       .doc = "Plans executed, by status; kill_switch: stopped by it.",
+       .labels = kStatusLabel},
+      {.name = "apply_plan_processed_total",
+       .doc = "Plans the gate is done with; EXECUTE: ordered.",
+       .labels = kDecisionLabel},
+      {.name = "permit_wait_ms",
+       .doc = "How long the last plan with both permits waited for them.",
+       .type = SLUICE_GAUGE}};
+
   static constexpr const char* kReasons[] = {"invalid_plan",
                                              "duplicate_plan",
                                              "kill_switch_active",

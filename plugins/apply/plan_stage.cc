@@ -104,6 +104,7 @@ Verdict PlanStage::finish(trade::Plan plan, Decision decision, const Entry& entr
   plan.reason_codes = joined(decision.reason_codes);
   if (decision.executes())
     plan.steps = trade::plan_steps(plan.action, plan.side, plan.new_sl_proposed);
+  if (decision.reason() == "duplicate_plan") unit.count("quantum_apply_dedupe_hits_total");
   const bool published = publish(plan, decision.executes(), unit);
   if (decision.executes()) return ack();
   Record result = trade::outcome_record(
@@ -138,6 +139,7 @@ bool PlanStage::publish(const trade::Plan& plan, bool executes, Unit& unit) cons
   const std::string mark = "quantum:apply:stream_published:" + plan.plan_id;
   if (!executes && unit.get(mark).present()) return false;
   unit.emit("plan", trade::plan_record(plan));
+  unit.count("quantum_apply_plan_total", {{"symbol", plan.symbol}, {"decision", plan.decision}});
   unit.put(mark, "1", published_ttl_);
   unit.log(SLUICE_LOG_INFO, "Plan " + plan.plan_id + " published (decision=" + plan.decision +
                                 ", steps=" + (executes ? "1" : "0") + ")");

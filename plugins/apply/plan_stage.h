@@ -124,6 +124,11 @@ class PlanStage {
       {.source = "proposal_age_max", .role = SLUICE_TIME_AGE_MAX},
       {.source = "snapshot_wait", .role = SLUICE_TIME_WAIT}};
 
+  static constexpr const char* kPlanLabels[] = {"symbol", "decision", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "quantum_apply_plan_total", .doc = "Plans published.", .labels = kPlanLabels},
+      {.name = "quantum_apply_dedupe_hits_total", .doc = "Plans whose id was used up."}};
+
   // Of reject; and of plans that end here.
   static constexpr const char* kReasons[] = {"invalid_intent",
                                              "invalid_proposal",

@@ -52,6 +52,17 @@ Record outcome_of(const OrderResult& result, const Entry& entry, Time now) {
           {"ordered_since_us", entry["decision_us"]}};
 }
 
+void count(const OrderResult& result, Unit& unit) {
+  const bool done = result.has_fill() || result.is_placed_stop();
+  unit.count("quantum_apply_execute_total", {{"symbol", result.symbol},
+                                             {"step", trade::step_of(result.action)},
+                                             {"status", done ? "success" : "error"}});
+  if (!done) return;
+  unit.count("apply_executed_total", {{"status", "success"}});
+  unit.gauge("quantum_apply_last_success_epoch", {{"symbol", result.symbol}},
+             static_cast<double>(trade::epoch_seconds(unit.now())));
+}
+
 }  // namespace
 
 bool OrderResult::is_placed_stop() const {
@@ -120,6 +131,7 @@ Verdict ResultStage::process(const Entry& entry, Unit& unit) const {
   unit.claim("quantum:apply:result_published:" + result->client_order_id, entry.id(), seen_ttl_);
   const Record outcome = outcome_of(*result, entry, unit.now());
   unit.emit("result", outcome);
+  count(*result, unit);
   if (result->has_fill())
     unit.log(SLUICE_LOG_INFO, "Order " + result->order_id + " executed plan=" + result->plan_id);
   unit.log(SLUICE_LOG_INFO,

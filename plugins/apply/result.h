@@ -70,6 +70,21 @@ class ResultStage {
        .doc = "Orders that are reported.",
        .access = SLUICE_KEY_WRITES}};
 
+  static constexpr const char* kStepLabels[] = {"symbol", "step", "status", nullptr};
+  static constexpr const char* kStatusLabel[] = {"status", nullptr};
+  static constexpr const char* kSymbolLabel[] = {"symbol", nullptr};
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "quantum_apply_execute_total",
+       .doc = "Steps executed; status success or error, a part filled is a success.",
+       .labels = kStepLabels},
+      {.name = "apply_executed_total",
+       .doc = "Plans executed, by status; kill_switch: stopped by it.",
+       .labels = kStatusLabel},
+      {.name = "quantum_apply_last_success_epoch",
+       .doc = "When a step last succeeded, seconds since the epoch.",
+       .type = SLUICE_GAUGE,
+       .labels = kSymbolLabel}};
+
   static constexpr const char* kReasons[] = {"invalid_result", nullptr};
 
   explicit ResultStage(const Settings& settings) : seen_ttl_(settings.duration("seen_ttl")) {}

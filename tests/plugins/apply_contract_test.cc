@@ -876,5 +876,26 @@ TEST(Defects, AP27NoReasonOfAStageStandsForTwoThings) {
   }
 }
 
+// --- 6.10: metrics ---
+
+TEST(ApplyMetrics, OfAResultAreByStepAndStatus) {
+  FakeHost<ResultStage> host;
+  Record order{{"plan_id", "p1"},        {"client_order_id", "c1"}, {"symbol", "BTCUSDT"},
+               {"side", "SELL"},         {"status", "FILLED"},      {"executed_qty", "0.046"},
+               {"action", "PARTIAL_75"}, {"order_id", "1001"}};
+  host.deliver(order);
+  host.deliver(order);  // reported twice
+  order.set("client_order_id", "c2");
+  order.set("status", "REJECTED");
+  order.set("executed_qty", "0");
+  host.deliver(order);
+  const std::string step =
+      "quantum_apply_execute_total{symbol=\"BTCUSDT\",step=\"CLOSE_PARTIAL_75\"";
+  EXPECT_EQ(host.metric(step + ",status=\"success\"}"), 1);
+  EXPECT_EQ(host.metric(step + ",status=\"error\"}"), 1);
+  EXPECT_EQ(host.metric("apply_executed_total{status=\"success\"}"), 1);
+  EXPECT_EQ(host.metric("quantum_apply_last_success_epoch{symbol=\"BTCUSDT\"}"), 1'700'000'000);
+}
+
 }  // namespace
 }  // namespace sluice::apply

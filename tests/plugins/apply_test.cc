@@ -1024,5 +1024,49 @@ TEST(PlanOfIntent, CarriesWhatTheGovernorJudgesAnOpeningBy) {
   EXPECT_EQ(plan(start + R"(, "risk_budget_usd": "150"})").symbol, "");
 }
 
+// --- 6.10: metrics ---
+
+TEST(GateMetrics, CountPermitsByWhoseItIsAndTheWait) {
+  Door door;
+  door.governor(door.good_governor());
+  door.p33(door.good_p33());
+  door.host.store().advance(std::chrono::milliseconds(40));
+  door.deliver();
+  EXPECT_EQ(door.host.metric("p33_permit_allow_total"), 1);
+  EXPECT_EQ(door.host.metric("permit_wait_ms"), 40);
+  EXPECT_EQ(door.host.metric("apply_plan_processed_total{decision=\"EXECUTE\"}"), 1);
+  Door denied;
+  denied.governor(denied.good_governor());
+  denied.p33(R"({"allow": false, "reason": "no_position"})");
+  denied.deliver();
+  EXPECT_EQ(denied.host.metric("p33_permit_deny_total{reason=\"no_position\"}"), 1);
+}
+
+TEST(GateMetrics, APermitThatDoesNotComeIsTheScriptsReason) {
+  Door door;
+  door.p33(door.good_p33());
+  EXPECT_EQ(door.deliver().verdict, SLUICE_WAIT);
+  door.deliver_late();
+  EXPECT_EQ(door.host.metric("governor_block_total{reason=\"missing_governor\"}"), 1);
+  EXPECT_EQ(door.host.metric("apply_plan_processed_total{decision=\"BLOCKED\"}"), 1);
+}
+
+TEST(GateMetrics, TheKillSwitchIsCounted) {
+  Door door;
+  door.host.store().put("quantum:kill", "1");
+  door.deliver();
+  EXPECT_EQ(door.host.metric("apply_executed_total{status=\"kill_switch\"}"), 1);
+}
+
+TEST(PlanMetrics, ADuplicateIsAHitAndNoSecondPublication) {
+  FakeHost<PlanStage> host;
+  const Record intent{{"payload", R"({"symbol": "BTCUSDT", "action": "CLOSE", "confidence": 0.8,)"
+                                  R"( "timestamp": "2023-11-14T22:13:20Z"})"},
+                      {"correlation_id", "c1"}};
+  for (int i = 0; i < 2; ++i) host.deliver(intent, {.input = "intent"});
+  EXPECT_EQ(host.metric("quantum_apply_plan_total{symbol=\"BTCUSDT\",decision=\"EXECUTE\"}"), 1);
+  EXPECT_EQ(host.metric("quantum_apply_dedupe_hits_total"), 1);
+}
+
 }  // namespace
 }  // namespace sluice::apply
