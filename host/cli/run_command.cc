@@ -205,12 +205,17 @@ class Run {
     if (!runtime) return fail(common_, runtime.status());
     running = runtime->get();
     account.set_runtime(running);
-    const auto server = ops::MetricsServer::open({pipeline_, *running, **store}, metrics);
-    if (!server) return fail(common_, server.status());
+    std::unique_ptr<ops::MetricsServer> server;
+    if (serves_) {  // a replay ends before anybody scrapes it
+      auto opened = ops::MetricsServer::open({pipeline_, *running, **store}, metrics);
+      if (!opened) return fail(common_, opened.status());
+      server = std::move(opened).value();
+    }
     const uint64_t open_before = running->open_entries();
     const uint64_t entered_before = entered_so_far(pipeline_, *running, **store);
     announce();
-    for (const std::string& url : (*server)->urls()) log::info("metrics at {}", url);
+    if (server != nullptr)
+      for (const std::string& url : server->urls()) log::info("metrics at {}", url);
 
     const Micros began = common_.clock.steady();
     auto end = (*runtime)->run();
