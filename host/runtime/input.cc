@@ -1,6 +1,7 @@
 #include "runtime/input.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +77,12 @@ Status LineReader::refill() {
   offset_ += got;
   ended_ = got == 0;
   return Status::ok();
+}
+
+bool LineReader::has_more() const {
+  if (file_ != nullptr || ended_ || buffer_.find('\n', at_) != std::string::npos) return true;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  return poll(&input, 1, 0) > 0;
 }
 
 Result<std::optional<LineReader::Line>> LineReader::next() {
@@ -213,6 +220,8 @@ std::optional<Input::Pending> Input::read_line(const LineReader::Line& line) {
   return pending;
 }
 
+bool Input::has_more() const { return !held_.empty() || reader_->has_more(); }
+
 bool Input::has_room() const {
   return std::none_of(target_.readers.begin(), target_.readers.end(), [&](stream::GroupId group) {
     return store_.lag(group) >= target_.spec->lag_max;
@@ -222,7 +231,7 @@ bool Input::has_room() const {
 Progress Input::step() {
   Progress progress;
   if (done()) return progress;
-  if (!has_room()) {
+  if (!has_room() || !(ahead_ || has_more())) {
     progress.next_due = clock_.now() + std::chrono::milliseconds(5);
     return progress;
   }
@@ -242,6 +251,7 @@ Result<std::optional<WallTime>> Input::next_time() {
 Result<size_t> Input::append(size_t lines_max, WallTime until) {
   std::deque<Pending> batch;
   while (batch.size() < lines_max) {
+    if (until == WallTime::max() && !batch.empty() && !has_more()) break;
     SLUICE_TRY(look_ahead());
     if (!ahead_ || ahead_->time > until) break;
     batch.push_back(std::move(*ahead_));

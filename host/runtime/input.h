@@ -46,6 +46,9 @@ class LineReader {
   };
   Result<std::optional<Line>> next();
 
+  // False while standard input is open and has nothing to say: `next` would wait.
+  bool has_more() const;
+
   // Size of the whole input when it is known.
   std::optional<uint64_t> total_bytes() const { return total_; }
 
@@ -97,7 +100,8 @@ class Input final : public Actor {
   Result<std::optional<WallTime>> next_time();
 
   // Appends up to `lines_max` lines that happened at or before `until` in one commit; returns how
-  // many.
+  // many. With no such time (WallTime::max()) it does not wait for lines behind those it has; with
+  // one it does, so that what is appended together does not hang on how fast it comes.
   Result<size_t> append(size_t lines_max, WallTime until);
 
   void stop() { stopped_ = true; }
@@ -128,6 +132,7 @@ class Input final : public Actor {
   Status look_ahead();
   std::optional<Pending> read_line(const LineReader::Line& line);
   bool has_room() const;
+  bool has_more() const;
 
   stream::Store& store_;
   const Clock& clock_;
