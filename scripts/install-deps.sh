@@ -17,7 +17,8 @@ packages=(
   liblua5.4-dev
   libcli11-dev
   prometheus-cpp-dev
-  libssl-dev
+  libssl-dev openssl
+  libhiredis-dev redis-server  # the Redis engine and its tests
   libgtest-dev libgmock-dev librapidcheck-dev
   graphviz  # `sluice graph --format svg`
 )

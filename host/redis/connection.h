@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,13 @@ struct Timeouts {
   milliseconds reply{5000};  // of one call; a server that is silent for longer counts as gone
 };
 
-// Threads: one call at a time.
+// Threads: one call at a time; `shut_down` [any].
 class Connection {
  public:
-  // Connects, authenticates and selects the database.
+  // Connects, authenticates, selects the database and waits until the server serves data.
   //
-  // Errors: kUnavailable, worth another try; kInvalid for refused names or passwords, which are
-  // named
-  //         without the password.
+  // Errors: kUnavailable, worth another try; kInvalid for refused names, passwords and
+  //         certificates, which are named without the password.
   static Result<std::unique_ptr<Connection>> open(Network& network, const Endpoint& endpoint,
                                                   const Login& login, const Timeouts& timeouts);
 
@@ -37,16 +37,38 @@ class Connection {
   // replies.
   //
   // Errors: kUnavailable when the connection broke or the time ran out: what was sent may have been
-  // done or
-  //         not, and the connection is useless.
+  //         done or not, and the connection is useless. kCorrupt when what came is no reply: as
+  //         before, and the server is none of Redis.
   Result<std::vector<Reply>> call(const Commands& commands);
+  // The same with other bounds on the time than the connection's own, for calls that block.
+  Result<std::vector<Reply>> call(const Commands& commands, milliseconds timeout);
 
   // As `call` in two steps, so that the caller can work while the server does.
   Status send(const Commands& commands);
   Result<Reply> receive(milliseconds timeout);
 
-  bool is_broken() const;
-  const Endpoint& endpoint() const;
+  // The next reply or message; nullopt when none came within `timeout`, and the connection is as
+  // good as before.
+  Result<std::optional<Reply>> poll(milliseconds timeout);
+
+  // Ends a call that waits in another thread, and every later one.
+  void shut_down();
+
+  bool is_broken() const { return broken_; }
+  const Endpoint& endpoint() const { return endpoint_; }
+
+ private:
+  Connection(std::unique_ptr<Stream> stream, Endpoint endpoint, Timeouts timeouts)
+      : stream_(std::move(stream)), endpoint_(std::move(endpoint)), timeouts_(timeouts) {}
+
+  Status greet(const Login& login);
+  Status broken(Status status);
+
+  const std::unique_ptr<Stream> stream_;
+  const Endpoint endpoint_;
+  const Timeouts timeouts_;
+  ReplyReader replies_;
+  bool broken_ = false;
 };
 
 }  // namespace sluice::redis

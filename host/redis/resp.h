@@ -38,31 +38,42 @@ class Commands {
 };
 
 // What a server answered to one command.
+//
+// Shape: `text` of kStatus, kError (without the minus) and kText; `items` of kArray; a nil array is
+//        kNil.
 struct Reply {
   enum class Kind { kNil, kStatus, kError, kInteger, kText, kArray };
   Kind kind = Kind::kNil;
   int64_t integer = 0;
-  std::string text;  // kStatus, kError, kText
+  std::string text;
   std::vector<Reply> items;
 
   bool is_error() const { return kind == Kind::kError; }
   bool is_nil() const { return kind == Kind::kNil; }
-  // "1234-5" as an id; nullopt when it is none.
+  // The text "1234-5" as an id; nullopt when it is none.
   std::optional<EntryId> id() const;
 };
 
 // Puts replies together from the bytes that arrive.
 class ReplyReader {
  public:
-  ReplyReader();
+  // What a server may make us hold: the longest text Redis stores is as long.
+  static constexpr size_t kReplyBytesMax = size_t{512} << 20;
+
+  explicit ReplyReader(size_t reply_bytes_max = kReplyBytesMax);
   ~ReplyReader();
 
-  // Errors: kCorrupt for bytes that are no reply; the connection is then useless.
-  Status feed(std::string_view bytes);
+  void feed(std::string_view bytes);
+
   // The next whole reply; nullopt when more bytes are needed.
+  //
+  // Errors: kCorrupt for bytes that are no reply, and for one that is too long or nested deeper
+  //         than eight arrays; the connection is then useless.
   Result<std::optional<Reply>> next();
 
  private:
+  const size_t reply_bytes_max_;
+  size_t pending_bytes_ = 0;  // fed and not yet returned as replies
   std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
 };
 
