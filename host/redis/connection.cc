@@ -109,7 +109,10 @@ Result<std::optional<Reply>> Connection::poll(milliseconds timeout) {
   for (bool waited = false;; waited = true) {
     auto reply = replies_.next();
     if (!reply) return broken(reply.status().within("redis " + endpoint_.text()));
-    if (*reply) return reply;
+    if (*reply) {
+      heard_at_ = steady_clock::now();
+      return reply;
+    }
     const milliseconds left = left_until(end);
     if (waited && left.count() == 0) return reply;
     char bytes[kReadBytes];
@@ -118,6 +121,15 @@ Result<std::optional<Reply>> Connection::poll(milliseconds timeout) {
     if (*count == 0) return std::optional<Reply>();
     replies_.feed({bytes, *count});
   }
+}
+
+bool Connection::is_quiet() {
+  const auto reply = poll(milliseconds(0));
+  return reply && !*reply;
+}
+
+milliseconds Connection::idle_for() const {
+  return std::chrono::floor<milliseconds>(steady_clock::now() - heard_at_);
 }
 
 void Connection::shut_down() { stream_->shut_down(); }

@@ -54,6 +54,10 @@ class Connection {
   // Ends a call that waits in another thread, and every later one.
   void shut_down();
 
+  // No reply or message waits to be read, and the server has not hung up. Between calls.
+  bool is_quiet();
+  // Since the last reply.
+  milliseconds idle_for() const;
   bool is_broken() const { return broken_; }
   const Endpoint& endpoint() const { return endpoint_; }
 
@@ -68,6 +72,7 @@ class Connection {
   const Endpoint endpoint_;
   const Timeouts timeouts_;
   ReplyReader replies_;
+  std::chrono::steady_clock::time_point heard_at_;  // when the last reply came
   bool broken_ = false;
 };
 

@@ -63,8 +63,8 @@ redisReplyObjectFunctions reply_functions{create_text, create_array, create_inte
 }  // namespace
 
 void Commands::begin(size_t argument_count) {
+  starts_.push_back(bytes_.size());
   append_header(bytes_, '*', argument_count);
-  ++count_;
 }
 
 void Commands::arg(std::string_view text) {
@@ -88,7 +88,26 @@ void Commands::add(std::initializer_list<std::string_view> arguments) {
 
 void Commands::clear() {
   bytes_.clear();
-  count_ = 0;
+  starts_.clear();
+}
+
+void Commands::add(const Commands& others, size_t i) {
+  starts_.push_back(bytes_.size());
+  bytes_ += others.bytes_of(i);
+}
+
+std::string_view Commands::name(size_t i) const {
+  const std::string_view bytes = bytes_of(i);
+  const size_t size_at = bytes.find('$') + 1;
+  const size_t text_at = bytes.find('\n', size_at) + 1;
+  size_t size = 0;
+  std::from_chars(bytes.data() + size_at, bytes.data() + text_at, size);
+  return bytes.substr(text_at, size);
+}
+
+std::string_view Commands::bytes_of(size_t i) const {
+  const size_t end = i + 1 < starts_.size() ? starts_[i + 1] : bytes_.size();
+  return std::string_view(bytes_).substr(starts_[i], end - starts_[i]);
 }
 
 std::optional<EntryId> Reply::id() const {

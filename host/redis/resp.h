@@ -28,13 +28,20 @@ class Commands {
 
   void add(std::initializer_list<std::string_view> arguments);
 
-  size_t count() const { return count_; }
+  // Adds the one that is `i` of `others`, as it is encoded.
+  void add(const Commands& others, size_t i);
+
+  size_t count() const { return starts_.size(); }
   std::string_view bytes() const { return bytes_; }
+  // The first argument of the one that is `i`.
+  std::string_view name(size_t i) const;
   void clear();
 
  private:
+  std::string_view bytes_of(size_t i) const;
+
   std::string bytes_;
-  size_t count_ = 0;
+  std::vector<size_t> starts_;  // of each in bytes_
 };
 
 // What a server answered to one command.
