@@ -70,7 +70,7 @@ Parts pipeline_parts(const Pipeline& pipeline) {
       {"engine.kind", redis ? "redis" : "embedded"},
       {"engine.path", path_text(pipeline, pipeline.engine.path)},
       // The user part of a url may hold a password.
-      {"engine.url", pipeline.engine.url.substr(pipeline.engine.url.find('@') + 1)},
+      {"engine.url", pipeline.engine.url.substr(pipeline.engine.url.rfind('@') + 1)},
       {"engine.durability", durability_text(pipeline.engine)},
       {"drain_timeout", time_text(pipeline.drain_timeout)},
   };

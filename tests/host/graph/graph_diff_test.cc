@@ -120,5 +120,16 @@ TEST_F(GraphDiff, NameAndEngineOfThePipelineAreCompared) {
               ElementsAre("changed pipeline small engine.durability:group 5ms>commit"));
 }
 
+TEST_F(GraphDiff, NothingOfAPasswordIsShown) {
+  variables_ = {{"HERE", "redis://me:s3@cr3t@a:6379"}, {"THERE", "redis://me:s3@cr3t@b:6379"}};
+  const auto with = [&](const std::string& variable) {
+    std::string text(kFile);
+    text.insert(text.find("streams:"), "engine: { kind: redis, url: \"${" + variable + "}\" }\n");
+    return pipeline(text);
+  };
+  EXPECT_THAT(texts(differences(with("HERE"), with("THERE"))),
+              ElementsAre("changed pipeline small engine.url:a:6379>b:6379"));
+}
+
 }  // namespace
 }  // namespace sluice::graph
