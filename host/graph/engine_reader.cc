@@ -16,8 +16,9 @@ constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
 
 class EngineReader {
  public:
-  EngineReader(Findings& findings, const FilePaths& paths, bool has_redis, EngineSpec& engine)
-      : findings_(findings), paths_(paths), has_redis_(has_redis), engine_(engine) {}
+  EngineReader(Findings& findings, const FilePaths& paths, const LoadOptions& options,
+               EngineSpec& engine)
+      : findings_(findings), paths_(paths), options_(options), engine_(engine) {}
 
   void read(const Node::Member& member) {
     const Keys keys(findings_, member.value, "engine", member.spot,
@@ -25,7 +26,7 @@ class EngineReader {
     if (const Node* kind = keys.find("kind")) {
       if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
         engine_.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
-      if (engine_.kind == EngineKind::kRedis && !has_redis_)
+      if (engine_.kind == EngineKind::kRedis && !options_.redis)
         add(Fault::kEngineMissing, kind->spot, "engine redis is not part of this program",
             "embedded");
     }
@@ -108,6 +109,10 @@ class EngineReader {
         !node.from_environment)
       add(Fault::kInlineSecret, node.spot, "engine.url holds a password", "a url without one",
           "take the url from a variable: url: \"${REDIS_URL}\"");
+    if (engine_.kind != EngineKind::kRedis || options_.check_redis_url == nullptr) return;
+    if (const Status usable = options_.check_redis_url(*url); !usable)
+      add(Fault::kBadValue, node.spot, "engine.url: " + usable.text(),
+          "a url such as redis://127.0.0.1:6379");
   }
 
   void read_durability(const Node& node) {
@@ -133,15 +138,15 @@ class EngineReader {
 
   Findings& findings_;
   const FilePaths& paths_;
-  const bool has_redis_;
+  const LoadOptions& options_;
   EngineSpec& engine_;
 };
 
 }  // namespace
 
 void read_engine(Findings& findings, const FilePaths& paths, const Node::Member& member,
-                 bool has_redis, EngineSpec& engine) {
-  EngineReader(findings, paths, has_redis, engine).read(member);
+                 const LoadOptions& options, EngineSpec& engine) {
+  EngineReader(findings, paths, options, engine).read(member);
 }
 
 }  // namespace sluice::graph

@@ -7,9 +7,8 @@
 
 namespace sluice::graph {
 
-// Reads `member` into `engine`, which holds the defaults. `has_redis`: this program has that
-// engine.
+// Reads `member` into `engine`, which holds the defaults.
 void read_engine(Findings& findings, const FilePaths& paths, const Node::Member& member,
-                 bool has_redis, EngineSpec& engine);
+                 const LoadOptions& options, EngineSpec& engine);
 
 }  // namespace sluice::graph

@@ -136,8 +136,7 @@ class Loader {
     pipeline_.engine.path =
         paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
     pipeline_.engine.place = place(engine == nullptr ? tree_.spot : engine->spot);
-    if (engine != nullptr)
-      read_engine(findings_, paths_, *engine, options_.redis, pipeline_.engine);
+    if (engine != nullptr) read_engine(findings_, paths_, *engine, options_, pipeline_.engine);
     const Node* streams = top.need("streams");
     streams_known_ = streams != nullptr && streams->is_map();
     if (streams != nullptr) read_streams(*streams, top);

@@ -179,6 +179,10 @@ struct LoadOptions {
 
   // The program has the Redis engine.
   bool redis = false;
+
+  // Says what is wrong with the url of a Redis engine, showing nothing of it; not set: only its
+  // form is looked at.
+  Status (*check_redis_url)(std::string_view url) = nullptr;
 };
 
 struct Loaded {

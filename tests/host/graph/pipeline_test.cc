@@ -324,6 +324,26 @@ TEST_F(PipelineFiles, SecretIsReadFromItsFileWithoutTheLineEnd) {
   EXPECT_EQ(loaded.pipeline->stages[0].settings.at("api_secret").text, "abc");
 }
 
+TEST_F(PipelineFiles, UrlOfARedisEngineIsJudgedByTheEngine) {
+  LoadOptions options{.environment = {{{"GOOD", "redis://good"}, {"BAD", "redis://u:pw@bad"}}},
+                      .redis = true,
+                      .check_redis_url = [](std::string_view url) {
+                        return url == "redis://good" ? Status::ok()
+                                                     : Status(Code::kInvalid, "host 1 is bad");
+                      }};
+  const auto found = [&](const std::string& variable) {
+    write("pipelines/test.yaml",
+          small("pipeline: small",
+                "pipeline: small\nengine: { kind: redis, url: \"${" + variable + "}\" }"));
+    return load_pipeline(path(), test_catalog(), options).findings;
+  };
+  EXPECT_TRUE(found("GOOD").empty());
+  const auto findings = found("BAD");
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].code, "S0104");
+  EXPECT_EQ(findings[0].text, "engine.url: host 1 is bad");
+}
+
 TEST_F(PipelineFiles, SuggestionsNameTheNearest) {
   EXPECT_EQ(load(small("unread: true", "unraed: true")).findings.at(1).suggestion, "unread");
   EXPECT_EQ(load(small("flow.pass", "flow.pas")).findings.at(0).suggestion, "flow.pass");
