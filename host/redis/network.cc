@@ -79,6 +79,12 @@ Status closed(const Endpoint& endpoint) {
   return unavailable(endpoint, "the server closed the connection");
 }
 
+// What a call on a connected socket met.
+Status fault(const Endpoint& endpoint, int number) {
+  if (number == EPIPE || number == ECONNRESET) return closed(endpoint);
+  return unavailable(endpoint, strerror(number));
+}
+
 class PlainStream final : public Stream {
  public:
   PlainStream(Socket socket, Endpoint endpoint)
@@ -93,7 +99,7 @@ class PlainStream final : public Stream {
       else if (errno == EAGAIN) {
         if (!wait_until_ready(socket_.fd(), POLLOUT, deadline)) return no_room(endpoint_, timeout);
       } else if (errno != EINTR)
-        return unavailable(endpoint_, strerror(errno));
+        return fault(endpoint_, errno);
     }
     return Status::ok();
   }
@@ -105,7 +111,7 @@ class PlainStream final : public Stream {
       const ssize_t count = recv(socket_.fd(), into.data(), into.size(), 0);
       if (count > 0) return static_cast<size_t>(count);
       if (count == 0) return closed(endpoint_);
-      if (errno != EAGAIN && errno != EINTR) return unavailable(endpoint_, strerror(errno));
+      if (errno != EAGAIN && errno != EINTR) return fault(endpoint_, errno);
     }
   }
 
@@ -316,11 +322,11 @@ Result<Socket> connect_to(const Endpoint& endpoint, const sockaddr* address, soc
       return unavailable(endpoint, fmt::format("cannot connect: {}", strerror(errno)));
     if (!wait_until_ready(made.fd(), POLLOUT, deadline))
       return unavailable(endpoint, "cannot connect: no answer in time");
-    int fault = 0;
-    socklen_t fault_size = sizeof fault;
-    getsockopt(made.fd(), SOL_SOCKET, SO_ERROR, &fault, &fault_size);
-    if (fault != 0)
-      return unavailable(endpoint, fmt::format("cannot connect: {}", strerror(fault)));
+    int number = 0;
+    socklen_t size_of_number = sizeof number;
+    getsockopt(made.fd(), SOL_SOCKET, SO_ERROR, &number, &size_of_number);
+    if (number != 0)
+      return unavailable(endpoint, fmt::format("cannot connect: {}", strerror(number)));
   }
   return made;
 }
@@ -341,10 +347,10 @@ Result<Socket> connect_tcp(const Endpoint& endpoint, const Deadline& deadline) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int fault =
+  const int failed =
       getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
-  if (fault != 0)
-    return unavailable(endpoint, fmt::format("cannot look up the name: {}", gai_strerror(fault)));
+  if (failed != 0)
+    return unavailable(endpoint, fmt::format("cannot look up the name: {}", gai_strerror(failed)));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
   int untried = 0;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) ++untried;

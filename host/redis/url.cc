@@ -27,9 +27,7 @@ constexpr Scheme kSchemes[] = {
     {"unix", Target::Mode::kSingle, false},
 };
 
-Status invalid(std::string_view what) {
-  return {Code::kInvalid, fmt::format("redis url: {}", what)};
-}
+Status invalid(std::string what) { return {Code::kInvalid, std::move(what)}; }
 
 // Splits `text` at the first `mark`; without one all is in front of it.
 std::pair<std::string_view, std::string_view> cut(std::string_view text, char mark) {

@@ -30,8 +30,8 @@ struct Target {
   Login login;                      // to the servers; sentinels are asked without
 };
 
-// Errors: kInvalid says what is wrong and shows nothing of the url, as a password may be anywhere
-//         in it.
+// Errors: kInvalid says what is wrong ("host 2: its port is not ...") and shows nothing of the url,
+//         as a password may be anywhere in it.
 Result<Target> parse_url(std::string_view url);
 
 }  // namespace sluice::redis
