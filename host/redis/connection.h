@@ -1,6 +1,7 @@
 // One connection to one server.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ struct Timeouts {
   milliseconds reply{5000};  // of one call; a server that is silent for longer counts as gone
 };
 
-// Threads: one call at a time; `shut_down` [any].
+// Threads: one call at a time, or one that sends and one that receives; `shut_down` [any].
 class Connection {
  public:
   // Connects, authenticates, selects the database and waits until the server serves data.
@@ -73,7 +74,7 @@ class Connection {
   const Timeouts timeouts_;
   ReplyReader replies_;
   std::chrono::steady_clock::time_point heard_at_;  // when the last reply came
-  bool broken_ = false;
+  std::atomic<bool> broken_ = false;
 };
 
 }  // namespace sluice::redis

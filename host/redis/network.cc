@@ -126,12 +126,13 @@ class PlainStream final : public Stream {
 // not.
 class SocketLayer {
  public:
-  static BIO* make(int fd) {
-    static BIO_METHOD* const kMethod = make_method();
-    BIO* bio = BIO_new(kMethod);
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
-    BIO_set_init(bio, 1);
-    return bio;
+  // `socket` outlives the layer.
+  static BIO* make(Socket& socket) {
+    static BIO_METHOD* const method = make_method();
+    BIO* layer = BIO_new(method);
+    BIO_set_data(layer, &socket);
+    BIO_set_init(layer, 1);
+    return layer;
   }
 
  private:
@@ -143,21 +144,19 @@ class SocketLayer {
     return method;
   }
 
-  static int fd(BIO* bio) {
-    return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio)));
-  }
+  static int fd(BIO* layer) { return static_cast<const Socket*>(BIO_get_data(layer))->fd(); }
 
-  static int write(BIO* bio, const char* bytes, int size) {
-    BIO_clear_retry_flags(bio);
-    const ssize_t count = send(fd(bio), bytes, static_cast<size_t>(size), MSG_NOSIGNAL);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
+  static int write(BIO* layer, const char* bytes, int size) {
+    BIO_clear_retry_flags(layer);
+    const ssize_t count = send(fd(layer), bytes, static_cast<size_t>(size), MSG_NOSIGNAL);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(layer);
     return static_cast<int>(count);
   }
 
-  static int read(BIO* bio, char* into, int size) {
-    BIO_clear_retry_flags(bio);
-    const ssize_t count = recv(fd(bio), into, static_cast<size_t>(size), 0);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+  static int read(BIO* layer, char* into, int size) {
+    BIO_clear_retry_flags(layer);
+    const ssize_t count = recv(fd(layer), into, static_cast<size_t>(size), 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(layer);
     return static_cast<int>(count);
   }
 
@@ -176,7 +175,6 @@ std::string tls_fault() {
 
 class TlsStream final : public Stream {
  public:
-  // Shakes hands.
   static Result<std::unique_ptr<Stream>> open(Socket socket, const Endpoint& endpoint,
                                               const Deadline& deadline) {
     const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
@@ -186,20 +184,11 @@ class TlsStream final : public Stream {
     SSL_CTX_set_mode(context.get(),
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SLUICE_TRY(load_files(context.get(), endpoint));
-    Ssl ssl(SSL_new(context.get()), SSL_free);
-    name_peer(ssl.get(), endpoint.host);
-    BIO* const layer = SocketLayer::make(socket.fd());
-    SSL_set_bio(ssl.get(), layer, layer);  // owns it
-    for (;;) {
-      ERR_clear_error();
-      const int done = SSL_connect(ssl.get());
-      if (done == 1) break;
-      const short events = wanted_events(ssl.get(), done);
-      if (events == 0) return refusal(ssl.get(), endpoint);
-      if (!wait_until_ready(socket.fd(), events, deadline))
-        return unavailable(endpoint, "no TLS handshake in time");
-    }
-    return std::unique_ptr<Stream>(new TlsStream(std::move(socket), std::move(ssl), endpoint));
+    std::unique_ptr<TlsStream> stream(
+        new TlsStream(std::move(socket), endpoint, SSL_new(context.get())));
+    SLUICE_TRY(stream->name_peer());
+    SLUICE_TRY(stream->shake_hands(deadline));
+    return std::unique_ptr<Stream>(std::move(stream));
   }
 
   Status write(std::span<const char> bytes, milliseconds timeout) override {
@@ -230,8 +219,6 @@ class TlsStream final : public Stream {
   void shut_down() override { shutdown(socket_.fd(), SHUT_RDWR); }
 
  private:
-  using Ssl = std::unique_ptr<SSL, void (*)(SSL*)>;
-
   // What one try did: bytes moved, or what to wait for before the next one.
   struct Step {
     Status status;
@@ -239,8 +226,11 @@ class TlsStream final : public Stream {
     short events = 0;
   };
 
-  TlsStream(Socket socket, Ssl ssl, Endpoint endpoint)
-      : socket_(std::move(socket)), endpoint_(std::move(endpoint)), ssl_(std::move(ssl)) {}
+  TlsStream(Socket socket, Endpoint endpoint, SSL* ssl)
+      : socket_(std::move(socket)), endpoint_(std::move(endpoint)), ssl_(ssl, SSL_free) {
+    BIO* const layer = SocketLayer::make(socket_);
+    SSL_set_bio(ssl, layer, layer);  // owns it
+  }
 
   static Status load_files(SSL_CTX* context, const Endpoint& endpoint) {
     const auto unusable = [](std::string_view what, const std::string& file) {
@@ -260,13 +250,35 @@ class TlsStream final : public Stream {
     return Status::ok();
   }
 
-  // Says whom we want and whose certificate we take.
-  static void name_peer(SSL* ssl, const std::string& host) {
-    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1) return;
+  // Says whom we want and whose certificate we take. A name OpenSSL takes for none, or for many,
+  // would let others in.
+  Status name_peer() {
+    const std::string& host = endpoint_.host;
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), host.c_str()) == 1)
+      return Status::ok();
+    SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    const bool is_one = !host.empty() && host[0] != '.' && SSL_set1_host(ssl_.get(), host.c_str());
+    if (!is_one)
+      return {Code::kInvalid,
+              fmt::format("redis {}: TLS needs the name of one host", endpoint_.text())};
     // SSL_set_tlsext_host_name, without its cast.
-    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+    SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
              const_cast<char*>(host.c_str()));
-    SSL_set1_host(ssl, host.c_str());
+    return Status::ok();
+  }
+
+  Status shake_hands(const Deadline& deadline) {
+    for (;;) {
+      const Step step = run([&](size_t&) { return SSL_connect(ssl_.get()); });
+      const long verdict = SSL_get_verify_result(ssl_.get());
+      if (!step.status && verdict != X509_V_OK)
+        return {Code::kInvalid,
+                fmt::format("redis {}: its certificate is not to be trusted: {}", endpoint_.text(),
+                            X509_verify_cert_error_string(verdict))};
+      if (!step.status || step.events == 0) return step.status;
+      if (!wait_until_ready(socket_.fd(), step.events, deadline))
+        return unavailable(endpoint_, "no TLS handshake in time");
+    }
   }
 
   // 0: a fault.
@@ -279,14 +291,6 @@ class TlsStream final : public Stream {
       default:
         return 0;
     }
-  }
-
-  static Status refusal(SSL* ssl, const Endpoint& endpoint) {
-    const long verdict = SSL_get_verify_result(ssl);
-    if (verdict == X509_V_OK) return unavailable(endpoint, "TLS: " + tls_fault());
-    ERR_clear_error();
-    return {Code::kInvalid, fmt::format("redis {}: its certificate is not to be trusted: {}",
-                                        endpoint.text(), X509_verify_cert_error_string(verdict))};
   }
 
   template <typename Call>
@@ -302,13 +306,13 @@ class TlsStream final : public Stream {
     return {unavailable(endpoint_, "TLS: " + tls_fault()), 0, 0};
   }
 
-  // Declared first: the socket outlives what writes to it.
-  const Socket socket_;
+  // Declared first: the socket outlives the session that writes to it.
+  Socket socket_;
   const Endpoint endpoint_;
 
   // Guarded by mutex_: a session serves one call at a time. Waits are made without it.
   std::mutex mutex_;
-  const Ssl ssl_;
+  const std::unique_ptr<SSL, void (*)(SSL*)> ssl_;
 };
 
 // A socket connected to `address`, not blocking. Errors: the system's number.

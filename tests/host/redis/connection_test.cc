@@ -218,11 +218,56 @@ TEST(RedisConnection, TlsServerThatAsksForOurCertificateGetsIt) {
   EXPECT_TRUE(connection.is_ok()) << connection.status().text();
 }
 
+TEST(RedisConnection, TlsWithoutTheNameOfOneHostIsRefused) {
+  RedisServer server({.tls = true});
+  for (const std::string host : {"", ".0.0.1"}) {
+    Endpoint endpoint = server.tls();
+    endpoint.host = host;
+    EXPECT_FALSE(open(endpoint).is_ok()) << host;
+  }
+  Endpoint socket = server.endpoint();
+  socket.tls = true;
+  EXPECT_THAT(open(socket).status().text(), HasSubstr("TLS needs the name of one host"));
+}
+
+TEST(RedisConnection, TlsServesAReaderAndAWriterAtTheSameTime) {
+  RedisServer server({.tls = true});
+  auto connection = open(server.tls());
+  ASSERT_TRUE(connection.is_ok()) << connection.status().text();
+  const std::string value(100'000, 'x');
+  const Commands echo = commands({{"ECHO", value}});
+  std::thread writer([&] {
+    for (int i = 0; i < 200; ++i) EXPECT_TRUE((*connection)->send(echo).is_ok());
+  });
+  for (int i = 0; i < 200; ++i) {
+    const auto reply = (*connection)->receive(30s);
+    ASSERT_TRUE(reply.is_ok()) << reply.status().text();
+    ASSERT_EQ(reply->text, value);
+  }
+  writer.join();
+}
+
+TEST(RedisConnection, TlsServerKilledDuringACallIsUnavailable) {
+  RedisServer server({.tls = true});
+  auto connection = open(server.tls());
+  ASSERT_TRUE(connection.is_ok());
+  std::thread killer([&] {
+    eventually("a client waits", [&] {
+      return server.command({"CLIENT", "LIST"}).text.find("cmd=blpop") != std::string::npos;
+    });
+    server.kill();
+  });
+  const auto replies = (*connection)->call(commands({{"BLPOP", "never", "0"}}), 30s);
+  killer.join();
+  EXPECT_EQ(replies.status().code(), Code::kUnavailable);
+  EXPECT_FALSE((*connection)->call(commands({{"PING"}})).is_ok());
+}
+
 TEST(RedisConnection, TlsToAPortWithoutItIsUnavailable) {
   RedisServer server({.tcp = true});
   Endpoint endpoint = server.tcp();
   endpoint.tls = true;
-  EXPECT_EQ(open(endpoint).status().code(), Code::kUnavailable);
+  EXPECT_EQ(open(endpoint, {}, {.connect = 100ms}).status().code(), Code::kUnavailable);
 }
 
 TEST(RedisConnection, FrozenServerRunsIntoTheTimeout) {
