@@ -75,8 +75,9 @@ class Servers {
   // is done: after pauses, on a new connection, to the server that has the key by then. See
   // `repeated`. `timeout` bounds one try in place of the usual one, for commands that block.
   //
-  // Errors: kUnavailable when that took longer than `give_up_after`, with the last reason; kInvalid
-  //         at once when we are refused (password, certificate); kClosed after `close`.
+  // Errors: kUnavailable when that took longer than `give_up_after`, with the last reason; what was
+  //         sent may have been done. kInvalid at once when we are refused (password, certificate);
+  //         kClosed after `close`.
   Result<Answer> call(std::string_view key, const Commands& commands);
   Result<Answer> call(std::string_view key, const Commands& commands, milliseconds timeout);
 
