@@ -31,7 +31,8 @@ using std::chrono::milliseconds;
 using StreamId = uint32_t;
 using GroupId = uint32_t;
 
-// Number of a commit, ascending by one from 1 over the life of a store.
+// Number of a commit, ascending by one from 1 over the life of a store; in an engine that several
+// hosts share, of the open store.
 using CommitSeq = uint64_t;
 
 struct Entry {
@@ -146,6 +147,7 @@ struct CommitResult {
 struct StreamOptions {
   // Entries to keep. Older ones are trimmed once every group has acked them; 0 keeps them until all
   // groups have acked, and for ever when there is no group.
+  // An engine may trim later than it could.
   uint64_t keep = 0;
   bool trim_hard =
       false;  // trim at `keep` even what a group has not acked: loses entries, on purpose
@@ -181,7 +183,8 @@ struct PendingInfo {
   WallTime last_delivered_at{};
 };
 
-// Called by the store after a commit, outside its locks, on the committing thread.
+// Called by the store after a commit, outside its locks: on the committing thread, and for commits
+// of other hosts on one of the store's own. A change may be told more than once.
 // Implementations return fast and do not call `commit`.
 class Listener {
  public:
@@ -221,8 +224,9 @@ class Store {
   virtual Result<std::vector<Delivery>> read(const ReadRequest& request) = 0;
 
   // Takes over entries pending longer than `idle_min`, oldest first, whoever had them, and counts
-  // one more delivery for each. With `idle_min` 0 all pending entries after `after` come back: that
-  // is how a stage picks up its own work after a restart.
+  // one more delivery for each. With `idle_min` 0 the consumer's own pending entries after `after`
+  // come back: that is how a stage picks up its work after a restart. In an engine of one process
+  // these are all there are; where hosts share a group, the others may be alive.
   virtual Result<std::vector<Delivery>> claim(const ReadRequest& request, milliseconds idle_min,
                                               EntryId after) = 0;
 
@@ -231,6 +235,8 @@ class Store {
   // Applies `units` in order in one durable step, each whole or not at all; a later unit sees what
   // an earlier one did. Optionally reads on for a group in the same step.
   //
+  // Errors: kUnavailable from an engine on a network leaves it open whether the units were applied.
+  //         The same units again do no harm where the fence or an `unchanged` holds.
   // Durable: as the engine's durability setting says; `flush` to be sure.
   virtual Result<CommitResult> commit(std::span<const Unit> units,
                                       const ReadRequest* next = nullptr) = 0;
