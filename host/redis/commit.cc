@@ -1,0 +1,404 @@
+#include "redis/commit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "redis/entries.h"
+#include "redis/names.h"
+
+namespace sluice::redis {
+
+using stream::Condition;
+using stream::ConditionKind;
+using stream::Effect;
+using stream::EffectKind;
+using stream::FieldsView;
+using stream::Unit;
+using stream::UnitOutcome;
+using stream::UnitState;
+
+namespace {
+
+constexpr size_t kHeaderArguments = 8;
+constexpr std::string_view kEnd = ".";
+constexpr std::string_view kTokenLifeMs = "3600000";  // of a token; no call is tried for so long
+
+Status check_key(std::string_view key) {
+  constexpr size_t kKeySizeMax = UINT16_MAX;
+  if (key.empty() || key.size() > kKeySizeMax)
+    return Status(Code::kInvalid,
+                  fmt::format("a key has {} bytes, expected 1 to {}", key.size(), kKeySizeMax));
+  if (is_our_key(key))
+    return Status(Code::kInvalid, fmt::format("{} is a name of the engine's own", key));
+  return Status::ok();
+}
+
+Status check_duration(std::string_view key, milliseconds duration) {
+  if (duration.count() < 0 || duration > kDurationMax)
+    return Status(Code::kInvalid, fmt::format("{}: a duration of {} ms, expected 0 to {}", key,
+                                              duration.count(), kDurationMax.count()));
+  return Status::ok();
+}
+
+Status check_fields(std::string_view encoded) {
+  if (FieldsView::is_whole(encoded)) return Status::ok();
+  return Status(Code::kInvalid, "fields are not whole");
+}
+
+// The fields a condition was shown. Bytes that are none equal no hash: neither do no fields at all,
+// as they are sent.
+size_t shown_arguments(const Condition& condition) {
+  return FieldsView::is_whole(condition.value) ? field_arguments(FieldsView(condition.value)) : 0;
+}
+
+// Letter and sizes as scripts/commit.lua has them.
+size_t arguments_of(const Condition& condition) {
+  switch (condition.kind) {
+    case ConditionKind::kClaim:
+      return 3;
+    case ConditionKind::kTake:
+      return 1;
+    case ConditionKind::kReserve:
+      return 4;
+    case ConditionKind::kUnchanged:
+      if (!condition.present) return 1;
+      return 2 + (condition.is_fields ? shown_arguments(condition) : 0);
+  }
+  return 0;
+}
+
+size_t arguments_of(const Effect& effect) {
+  switch (effect.kind) {
+    case EffectKind::kEmit:
+    case EffectKind::kPutFields:
+      return 3 + field_arguments(FieldsView(effect.bytes));
+    case EffectKind::kErase:
+      return 1;
+    case EffectKind::kPut:
+    case EffectKind::kRelease:
+    case EffectKind::kRemove:
+      return 3;
+  }
+  return 0;
+}
+
+bool writes_key(const Effect& effect) {
+  return effect.kind == EffectKind::kPut || effect.kind == EffectKind::kPutFields ||
+         effect.kind == EffectKind::kErase;
+}
+
+int64_t number(size_t value) { return static_cast<int64_t>(value); }
+
+}  // namespace
+
+bool needs_token(std::span<const Unit> units) {
+  return std::any_of(units.begin(), units.end(), [](const Unit& unit) {
+    return (unit.group == 0 || !unit.ack) && (!unit.effects.empty() || !unit.conditions.empty());
+  });
+}
+
+// --- Looking it over
+
+Status CommitCall::encode(Commands& commands, const Handles& handles, std::span<const Unit> units,
+                          std::string_view clock, std::string_view token) {
+  SLUICE_TRY(collect(handles, units));
+  SLUICE_TRY(check_names());
+  const bool recorded = !clock.empty();
+  const size_t keys = (recorded ? 4 : 2) + emitted_.size() + others_.size() + groups_.size() +
+                      written_ + 2 * counters_.size() + read_;
+  begin_script(commands, scripts().commit, keys, arguments_);
+  add_keys(commands, units, recorded, token);
+  commands.arg(clock);
+  commands.arg(token.empty() ? std::string_view() : kTokenLifeMs);
+  for (const size_t count : {emitted_.size(), emitted_.size() + others_.size(), groups_.size(),
+                             written_, counters_.size(), units.size()})
+    commands.arg(number(count));
+  for (const OpenGroup* group : groups_) {
+    commands.arg(number(index_of(group->stream)));
+    commands.arg(group->name);
+  }
+  for (const Unit& unit : units) add_unit(commands, handles, unit);
+  return Status::ok();
+}
+
+Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) {
+  arguments_ = kHeaderArguments;
+  // Streams emitted to are numbered first.
+  for (const Unit& unit : units) {
+    for (const Effect& effect : unit.effects) {
+      if (effect.kind != EffectKind::kEmit && effect.kind != EffectKind::kRemove) continue;
+      OpenStream* const stream = handles.stream(effect.stream);
+      if (stream == nullptr)
+        return Status(Code::kInvalid, fmt::format("stream {} is not open", effect.stream));
+      if (effect.kind == EffectKind::kEmit) number_of(emitted_, stream);
+    }
+  }
+  for (const Unit& unit : units) SLUICE_TRY(collect(handles, unit));
+  arguments_ += 2 * groups_.size();
+  if (bytes_ > kCommitBytesMax)
+    return Status(Code::kInvalid, fmt::format("a commit of {} bytes, expected at most {}", bytes_,
+                                              kCommitBytesMax));
+  return Status::ok();
+}
+
+Status CommitCall::collect(const Handles& handles, const Unit& unit) {
+  arguments_ += 5;
+  if (unit.group != 0) {
+    OpenGroup* const group = handles.group(unit.group);
+    if (group == nullptr)
+      return Status(Code::kInvalid, fmt::format("group {} is not open", unit.group));
+    if (index_of(group) == 0) groups_.push_back(group);
+    if (index_of(group->stream) == 0) others_.push_back(group->stream);
+    key_ = group->stream->name;
+  }
+  for (const Condition& condition : unit.conditions) SLUICE_TRY(collect(condition));
+  for (const Effect& effect : unit.effects) SLUICE_TRY(collect(handles, effect));
+  return Status::ok();
+}
+
+Status CommitCall::collect(const Condition& condition) {
+  bytes_ += 64 + condition.key.size() + condition.value.size();
+  SLUICE_TRY(check_duration(condition.key, condition.ttl));
+  SLUICE_TRY(check_duration(condition.key, condition.window.length));
+  arguments_ += arguments_of(condition);
+  if (condition.kind == ConditionKind::kReserve) return use_counter(condition.key);
+  ++read_;
+  return use_key(condition.key);
+}
+
+Status CommitCall::collect(const Handles& handles, const Effect& effect) {
+  bytes_ += 64 + effect.key.size() + effect.bytes.size();
+  if (effect.ttl.count() != 0) SLUICE_TRY(check_duration(effect.key, effect.ttl));
+  if (effect.amount < 0)
+    return Status(Code::kInvalid, fmt::format("{}: a negative amount", effect.key));
+  if (effect.kind == EffectKind::kEmit || effect.kind == EffectKind::kPutFields)
+    SLUICE_TRY(check_fields(effect.bytes));
+  arguments_ += arguments_of(effect);
+  if (effect.kind == EffectKind::kRelease) return use_counter(effect.key);
+  if (writes_key(effect)) {
+    ++written_;
+    return use_key(effect.key);
+  }
+  OpenStream* const stream = handles.stream(effect.stream);
+  if (index_of(stream) == 0) others_.push_back(stream);
+  if (key_.empty()) key_ = stream->name;
+  if (effect.kind != EffectKind::kEmit) return Status::ok();
+  if (const size_t fields = FieldsView(effect.bytes).count(); fields > kEntryFieldsMax)
+    return Status(Code::kInvalid, fmt::format("an entry of {} fields, expected at most {}", fields,
+                                              kEntryFieldsMax));
+  return Status::ok();
+}
+
+Status CommitCall::use_key(std::string_view key) {
+  keys_.push_back(key);
+  if (key_.empty()) key_ = key;
+  return check_key(key);
+}
+
+Status CommitCall::use_counter(std::string_view key) {
+  counters_.push_back(key);
+  if (key_.empty()) key_ = key;
+  return check_key(key);
+}
+
+// Redis has one space of names. A name used in two ways could fail in the middle of a batch: its
+// first use would make it what the second cannot be.
+Status CommitCall::check_names() const {
+  const auto is_stream = [this](std::string_view name) {
+    const auto is_it = [name](const OpenStream* stream) { return stream->name == name; };
+    return std::any_of(emitted_.begin(), emitted_.end(), is_it) ||
+           std::any_of(others_.begin(), others_.end(), is_it);
+  };
+  const auto refused = [](std::string_view name, std::string_view one, std::string_view other) {
+    return Status(Code::kInvalid,
+                  fmt::format("{} is used as {} and as {} in one commit", name, one, other));
+  };
+  for (const std::string_view key : keys_) {
+    if (is_stream(key)) return refused(key, "a key", "a stream");
+    if (std::find(counters_.begin(), counters_.end(), key) != counters_.end())
+      return refused(key, "a key", "a counter");
+  }
+  for (const std::string_view counter : counters_) {
+    if (is_stream(counter)) return refused(counter, "a counter", "a stream");
+  }
+  return Status::ok();
+}
+
+size_t CommitCall::number_of(std::vector<OpenStream*>& list, OpenStream* stream) {
+  const auto it = std::find(list.begin(), list.end(), stream);
+  const size_t index = static_cast<size_t>(it - list.begin());
+  if (it == list.end()) list.push_back(stream);
+  return index;
+}
+
+// From 1, as the script counts; 0 when it is not there.
+size_t CommitCall::index_of(const OpenStream* stream) const {
+  const auto in_emitted = std::find(emitted_.begin(), emitted_.end(), stream);
+  if (in_emitted != emitted_.end()) return static_cast<size_t>(in_emitted - emitted_.begin()) + 1;
+  const auto in_others = std::find(others_.begin(), others_.end(), stream);
+  if (in_others == others_.end()) return 0;
+  return emitted_.size() + static_cast<size_t>(in_others - others_.begin()) + 1;
+}
+
+size_t CommitCall::index_of(const OpenGroup* group) const {
+  const auto it = std::find(groups_.begin(), groups_.end(), group);
+  return it == groups_.end() ? 0 : static_cast<size_t>(it - groups_.begin()) + 1;
+}
+
+// --- Writing it down
+
+void CommitCall::add_keys(Commands& commands, std::span<const Unit> units, bool recorded,
+                          std::string_view token) const {
+  commands.arg(kGuardKey);
+  commands.arg(token.empty() ? kGuardKey : token);
+  if (recorded) {
+    commands.arg(kExpiryKey);
+    commands.arg(kClockKey);
+  }
+  for (const OpenStream* stream : emitted_) commands.arg(stream->name);
+  for (const OpenStream* stream : others_) commands.arg(stream->name);
+  for (const OpenGroup* group : groups_) commands.arg(group->times);
+  for (const Unit& unit : units) {
+    for (const Effect& effect : unit.effects)
+      if (writes_key(effect)) commands.arg(effect.key);
+  }
+  for (const std::string_view counter : counters_) {
+    commands.arg(counter);
+    commands.arg(note_key(counter));
+  }
+  for (const Unit& unit : units) {
+    for (const Condition& condition : unit.conditions)
+      if (condition.kind != ConditionKind::kReserve) commands.arg(condition.key);
+  }
+}
+
+void CommitCall::add_unit(Commands& commands, const Handles& handles, const Unit& unit) const {
+  commands.arg(unit.group == 0 ? 0 : number(index_of(handles.group(unit.group))));
+  commands.arg(unit.entry);
+  commands.arg(unit.ack ? std::string_view("1") : std::string_view("0"));
+  for (const Condition& condition : unit.conditions) add(commands, condition);
+  commands.arg(kEnd);
+  for (const Effect& effect : unit.effects) add(commands, handles, effect);
+  commands.arg(kEnd);
+}
+
+void CommitCall::add(Commands& commands, const Condition& condition) {
+  switch (condition.kind) {
+    case ConditionKind::kClaim:
+      commands.arg("c");
+      commands.arg(condition.value);
+      commands.arg(condition.ttl.count());
+      break;
+    case ConditionKind::kTake:
+      commands.arg("t");
+      break;
+    case ConditionKind::kReserve:
+      commands.arg(condition.window.kind == stream::WindowKind::kFixed ? "f" : "s");
+      commands.arg(condition.amount);
+      commands.arg(condition.limit);
+      commands.arg(condition.window.length.count());
+      break;
+    case ConditionKind::kUnchanged:
+      if (!condition.present) {
+        commands.arg("a");
+      } else if (condition.is_fields) {
+        const size_t count = shown_arguments(condition);
+        commands.arg("h");
+        commands.arg(number(count));
+        if (count > 0) add_fields(commands, FieldsView(condition.value));
+      } else {
+        commands.arg("v");
+        commands.arg(condition.value);
+      }
+      break;
+  }
+}
+
+void CommitCall::add(Commands& commands, const Handles& handles, const Effect& effect) const {
+  const FieldsView fields(effect.bytes);
+  switch (effect.kind) {
+    case EffectKind::kEmit:
+      commands.arg("e");
+      commands.arg(number(index_of(handles.stream(effect.stream))));
+      commands.arg(number(field_arguments(fields)));
+      add_fields(commands, fields);
+      break;
+    case EffectKind::kPut:
+      commands.arg("p");
+      commands.arg(effect.bytes);
+      commands.arg(effect.ttl.count());
+      break;
+    case EffectKind::kPutFields:
+      commands.arg("m");
+      commands.arg(effect.ttl.count());
+      commands.arg(number(field_arguments(fields)));
+      add_fields(commands, fields);
+      break;
+    case EffectKind::kErase:
+      commands.arg("x");
+      break;
+    case EffectKind::kRelease:
+      commands.arg("l");
+      commands.arg(effect.amount);
+      commands.arg(to_ms(effect.reserved_at));
+      break;
+    case EffectKind::kRemove:
+      commands.arg("d");
+      commands.arg(number(index_of(handles.stream(effect.stream))));
+      commands.arg(effect.entry);
+      break;
+  }
+}
+
+// --- Reading the answer
+
+namespace {
+
+bool read_failed(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
+  const int64_t index = about.items[0].integer;
+  if (index < 1 || index > number(unit.conditions.size())) return false;
+  outcome.state = UnitState::kConditionFailed;
+  outcome.failed_condition = static_cast<size_t>(index - 1);
+  if (unit.conditions[outcome.failed_condition].kind != ConditionKind::kReserve) {
+    outcome.met_value = read_value(std::span(about.items).subspan(1));
+    return true;
+  }
+  if (about.items.size() != 4) return false;
+  outcome.met_count = to_number(about.items[2].text);
+  outcome.met_until = from_ms(to_number(about.items[3].text));
+  return true;
+}
+
+bool read_outcome(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
+  if (about.kind == Reply::Kind::kInteger) {
+    outcome.state = UnitState::kFenced;
+    return unit.group != 0;
+  }
+  if (about.kind != Reply::Kind::kArray) return false;
+  if (!about.items.empty() && about.items[0].kind == Reply::Kind::kInteger)
+    return read_failed(about, unit, outcome);
+  outcome.emitted.reserve(about.items.size());
+  for (const Reply& item : about.items) {
+    const auto id = item.id();
+    if (!id) return false;
+    outcome.emitted.push_back(*id);
+  }
+  return true;
+}
+
+}  // namespace
+
+Status CommitCall::read(const Reply& answer, std::span<const Unit> units,
+                        std::vector<UnitOutcome>& outcomes, WallTime& now) {
+  const auto corrupt = [] { return Status(Code::kCorrupt, "redis: no answer to these units"); };
+  if (answer.items.size() != units.size() + 1) return corrupt();
+  now = from_ms(answer.items[0].integer);
+  outcomes.resize(units.size());
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (!read_outcome(answer.items[i + 1], units[i], outcomes[i])) return corrupt();
+  }
+  return Status::ok();
+}
+
+}  // namespace sluice::redis

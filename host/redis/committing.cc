@@ -1,0 +1,273 @@
+// Units of work: one call of the script for a batch, and reading on in the same write.
+//
+// A reply that is cut off leaves the outcome open. The same call is then made again: units whose
+// entry was acked by the first are fenced, and a token tells the others. The read is not repeated
+// that way, as what it delivered would be missed; see reading.cc.
+
+#include <algorithm>
+
+#include "redis/commit.h"
+#include "redis/entries.h"
+#include "redis/names.h"
+#include "redis/redis_store.h"
+
+namespace sluice::redis {
+
+using stream::CommitResult;
+using stream::Condition;
+using stream::ConditionKind;
+using stream::Delivery;
+using stream::Effect;
+using stream::EffectKind;
+using stream::ReadRequest;
+using stream::Unit;
+using stream::UnitOutcome;
+using stream::UnitState;
+
+namespace {
+
+constexpr int kMendsMax = 3;  // groups removed under us, again and again
+
+bool is_worth_a_try(const Reply& reply) {
+  if (!reply.is_error()) return false;
+  const ErrorClass kind = class_of(reply.text);
+  return kind == ErrorClass::kRetry || kind == ErrorClass::kReroute ||
+         kind == ErrorClass::kNoScript;
+}
+
+bool is_no_group(const Reply& reply) {
+  return reply.is_error() && class_of(reply.text) == ErrorClass::kNoGroup;
+}
+
+}  // namespace
+
+// One call of `commit` and what is known of it.
+struct RedisStore::Try {
+  std::span<const Unit> units;
+  std::string clock, token;
+  CommitCall call;
+  Commands commands;
+  Reply answer;                 // of the script
+  bool answered = false;        // it was done, or refused for good
+  std::vector<Delivery> found;  // of the read that went along
+  bool has_read = false;
+
+  Status encode(const Handles& handles) {
+    commands.clear();
+    call = CommitCall();
+    return call.encode(commands, handles, units, clock, token);
+  }
+};
+
+std::string RedisStore::new_token() { return token_start_ + std::to_string(++next_token_); }
+
+Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadRequest* next) {
+  CommitResult result;
+  OpenGroup* group = nullptr;
+  std::string consumer;
+  if (next != nullptr) {
+    SLUICE_ASSIGN(of, group_of(*next));
+    group = of;
+    consumer = consumer_name(next->consumer);
+  }
+  if (!units.empty()) {
+    Try attempt{.units = units, .clock = clock_text()};
+    if (needs_token(units)) attempt.token = new_token();
+    SLUICE_TRY(attempt.encode(handles_));
+    bool reads = false;
+    if (next != nullptr && !is_lost(*group, consumer)) {
+      std::lock_guard lock(group->mutex);
+      reads = group->consumers[consumer].surplus.empty();
+    }
+    SLUICE_TRY(commit_once(attempt, reads ? next : nullptr));
+    if (!attempt.answered) {
+      auto answer = commit_again(attempt);
+      if (!answer.is_ok()) {
+        // The read is nobody's fault: its entries are for the next one.
+        if (attempt.has_read) keep(*group, consumer, std::move(attempt.found));
+        return answer.status();
+      }
+      attempt.answer = std::move(*answer);
+    }
+    WallTime now;
+    SLUICE_TRY(CommitCall::read(attempt.answer, units, result.outcomes, now));
+    const bool applied = std::any_of(
+        result.outcomes.begin(), result.outcomes.end(),
+        [](const UnitOutcome& outcome) { return outcome.state == UnitState::kApplied; });
+    if (applied) {
+      result.seq = ++last_commit_;
+      if (options_.min_replicas == 0) durable_ = result.seq;
+      const int64_t clock_us = to_us(clock_.now());
+      commit_us_ = options_.recorded && clock_us >= to_us(now) ? clock_us : to_us(now);
+      note(units, result.outcomes);
+    }
+    if (attempt.has_read) {
+      for (Delivery& delivery : attempt.found) delivery.first_delivered_at = now;
+      result.next = hand_out(*group, consumer, *next, std::move(attempt.found));
+      next = nullptr;
+    }
+    if (applied) {
+      tell(units, result.outcomes);
+      trim_due();
+    }
+  }
+  if (next != nullptr) {
+    // The units are done, whatever becomes of the read: the next one will report it.
+    if (auto found = read(*next); found.is_ok()) result.next = std::move(*found);
+  }
+  return result;
+}
+
+// The first try, with the read behind it in the same write.
+Status RedisStore::commit_once(Try& attempt, const ReadRequest* next) {
+  OpenGroup* const group = next == nullptr ? nullptr : handles_.group(next->group);
+  const std::string consumer = next == nullptr ? std::string() : consumer_name(next->consumer);
+  if (group != nullptr) {
+    group->hungry = true;
+    add_read(attempt.commands, *group, consumer, next->count_max);
+  }
+  SLUICE_ASSIGN(lease, servers_.for_key(attempt.call.key()));
+  auto replies = lease->call(attempt.commands);
+  if (!replies.is_ok()) {
+    lease.discard();
+    if (group != nullptr) lose(*group, consumer);
+    return Status::ok();
+  }
+  if (group != nullptr && !(*replies)[1].is_error()) {
+    attempt.has_read = true;
+    read_deliveries((*replies)[1], clock_.now(), attempt.found);
+    std::lock_guard lock(group->mutex);
+    group->numbers.lag -= std::min<uint64_t>(group->numbers.lag, attempt.found.size());
+    group->numbers.pending += attempt.found.size();
+  }
+  Reply& answer = (*replies)[0];
+  if (is_worth_a_try(answer) || is_no_group(answer)) {
+    attempt.answer = std::move(answer);
+    return Status::ok();
+  }
+  attempt.answered = true;
+  if (!answer.is_error()) {
+    attempt.answer = std::move(answer);
+    return Status::ok();
+  }
+  if (attempt.has_read) keep(*group, consumer, std::move(attempt.found));
+  return error_status("a commit", answer.text);
+}
+
+// The same units again, until the server has done them or refuses.
+Result<Reply> RedisStore::commit_again(Try& attempt) {
+  for (int mends = 0;; ++mends) {
+    if (is_no_group(attempt.answer)) {
+      if (mends >= kMendsMax) return error_status("a commit", attempt.answer.text);
+      for (const OpenGroup* group : attempt.call.groups()) SLUICE_TRY(mend(*group));
+    }
+    SLUICE_TRY(attempt.encode(handles_));
+    SLUICE_ASSIGN(answer, call(attempt.call.key(), attempt.commands));
+    attempt.answer = std::move(answer.replies[0]);
+    if (is_no_group(attempt.answer)) continue;
+    if (attempt.answer.is_error()) return error_status("a commit", attempt.answer.text);
+    return std::move(attempt.answer);
+  }
+}
+
+// --- What follows
+
+// Brings the numbers up to date, and trimming.
+void RedisStore::note(std::span<const Unit> units, const std::vector<UnitOutcome>& outcomes) {
+  const auto count_on = [this](StreamId id, uint64_t emitted, bool removed) {
+    OpenStream* const stream = handles_.stream(id);
+    touch(*stream, emitted);
+    for (OpenGroup* group : handles_.groups(*stream)) {
+      std::lock_guard lock(group->mutex);
+      group->numbers.lag += emitted;
+      if (removed) group->numbers.asked = {};
+    }
+  };
+  const auto count_acks = [this](GroupId id, uint64_t acked) {
+    OpenGroup* const group = handles_.group(id);
+    touch(*group->stream, acked);
+    std::lock_guard lock(group->mutex);
+    group->numbers.pending -= std::min(group->numbers.pending, acked);
+  };
+  // Runs of the same stream or group are counted at once: a batch has one of each, mostly.
+  StreamId stream = 0;
+  uint64_t emitted = 0;
+  GroupId group = 0;
+  uint64_t acked = 0;
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (outcomes[i].state != UnitState::kApplied) continue;
+    if (units[i].group != 0 && units[i].ack) {
+      if (units[i].group != group && group != 0) count_acks(group, std::exchange(acked, 0));
+      group = units[i].group;
+      ++acked;
+    }
+    for (const Effect& effect : units[i].effects) {
+      if (effect.kind == EffectKind::kRemove) count_on(effect.stream, 0, true);
+      if (effect.kind != EffectKind::kEmit) continue;
+      if (effect.stream != stream && stream != 0)
+        count_on(stream, std::exchange(emitted, 0), false);
+      stream = effect.stream;
+      ++emitted;
+    }
+  }
+  if (group != 0) count_acks(group, acked);
+  if (stream != 0) count_on(stream, emitted, false);
+}
+
+void RedisStore::tell(std::span<const Unit> units, const std::vector<UnitOutcome>& outcomes) const {
+  stream::Listener* const listener = listener_;
+  if (listener == nullptr) return;
+  std::vector<StreamId> streams;
+  std::vector<std::string_view> keys;
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (outcomes[i].state != UnitState::kApplied) continue;
+    for (const Effect& effect : units[i].effects) {
+      if (effect.kind == EffectKind::kEmit) {
+        if (std::find(streams.begin(), streams.end(), effect.stream) == streams.end())
+          streams.push_back(effect.stream);
+      } else if (!effect.key.empty() && effect.kind != EffectKind::kRelease) {
+        keys.push_back(effect.key);
+      }
+    }
+    for (const Condition& condition : units[i].conditions) {
+      if (condition.kind == ConditionKind::kClaim || condition.kind == ConditionKind::kTake)
+        keys.push_back(condition.key);
+    }
+  }
+  if (!watches_) {
+    keys.clear();
+  } else {
+    std::lock_guard lock(watch_mutex_);
+    std::erase_if(keys, [this](std::string_view key) { return !watched_.contains(key); });
+  }
+  for (const StreamId id : streams) listener->stream_appended(id);
+  for (const std::string_view key : keys) listener->key_changed(key);
+}
+
+// What is on the master is asked for on one connection behind a write of our own: WAIT counts the
+// replicas that have everything up to the newest write of its connection.
+Status RedisStore::flush(stream::CommitSeq seq) {
+  const stream::CommitSeq newest = last_commit_;
+  if (options_.min_replicas == 0 || std::min(seq, newest) <= durable_) return Status::ok();
+  const std::string wait = std::to_string(options_.replicas_wait.count());
+  const std::string key = std::string(kSettlePrefix) + "flush";
+  Commands commands;
+  commands.add({"SET", key, "", "PX", "10000"});
+  commands.add({"WAIT", std::to_string(options_.min_replicas), wait});
+  SLUICE_ASSIGN(answer, servers_.call(key, commands,
+                                      options_.replicas_wait + options_.servers.timeouts.reply));
+  for (const Reply& reply : answer.replies) {
+    if (reply.is_error()) return error_status("WAIT", reply.text);
+  }
+  const int64_t count = answer.replies[1].integer;
+  if (count < options_.min_replicas)
+    return Status(Code::kUnavailable, "redis: " + std::to_string(count) +
+                                          " replicas have the newest commit within " + wait +
+                                          " ms, expected " + std::to_string(options_.min_replicas));
+  stream::CommitSeq before = durable_;
+  while (before < newest && !durable_.compare_exchange_weak(before, newest)) {
+  }
+  return Status::ok();
+}
+
+}  // namespace sluice::redis

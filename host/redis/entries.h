@@ -1,0 +1,42 @@
+// Entries and keys between the server's replies and ours.
+//
+// Redis has no entry and no hash without a field: one empty name with an empty value stands for
+// none.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "redis/resp.h"
+#include "stream/store.h"
+
+namespace sluice::redis {
+
+// Arguments that `add_fields` adds for encoded fields.
+size_t field_arguments(stream::FieldsView fields);
+void add_fields(Commands& commands, stream::FieldsView fields);
+
+// Names and values in turn.
+stream::Fields read_fields(std::span<const Reply> pairs);
+
+// One [id, [name, value, ...]] of XRANGE and XREADGROUP; nullopt when it was deleted or is no
+// entry.
+std::optional<stream::Entry> read_entry(const Reply& reply);
+
+// Appends the entries of an XREADGROUP of one stream, each delivered the first time, at `now`.
+void read_deliveries(const Reply& reply, WallTime now, std::vector<stream::Delivery>& into);
+
+// What `describe` of scripts/common.lua says, from `answer` on.
+std::optional<stream::KeyValue> read_value(std::span<const Reply> answer);
+
+// The value under `name` in a list of names and values; nullptr when it is not there.
+const Reply* find(const Reply& pairs, std::string_view name);
+
+// Size of an entry as `bytes_max` of a read counts it.
+size_t bytes_of(const stream::Entry& entry);
+
+// A whole number; 0 when the text is none.
+int64_t to_number(std::string_view text);
+
+}  // namespace sluice::redis
