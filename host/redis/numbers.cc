@@ -87,14 +87,19 @@ uint64_t RedisStore::lag(GroupId id) const {
   OpenGroup* const group = handles_.group(id);
   if (group == nullptr) return 0;
   const auto now = numbers(*group);
-  return now.is_ok() ? now->lag : group->numbers.lag;
+  if (now.is_ok()) return now->lag;
+  // As it was known last: a bound that cannot be asked for keeps what it held.
+  std::lock_guard lock(group->mutex);
+  return group->numbers.lag;
 }
 
 uint64_t RedisStore::pending(GroupId id) const {
   OpenGroup* const group = handles_.group(id);
   if (group == nullptr) return 0;
   const auto now = numbers(*group);
-  return now.is_ok() ? now->pending : group->numbers.pending;
+  if (now.is_ok()) return now->pending;
+  std::lock_guard lock(group->mutex);
+  return group->numbers.pending;
 }
 
 uint64_t RedisStore::length(StreamId id) const {

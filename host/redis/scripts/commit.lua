@@ -123,7 +123,8 @@ for i = counters_at + 1, read_at, 2 do
 end
 
 -- Rights of the user, by command; those to the keys were asked for with the script itself. What was
--- called above is known to be allowed.
+-- called above is known to be allowed. Redis 6.2 has no such question: rights are tried when a store
+-- is opened, and must stay.
 if redis.acl_check_cmd then
   local may, stream = redis.acl_check_cmd, KEYS[streams_at + 1]
   local reads = #KEYS > read_at or counters > 0
@@ -162,6 +163,17 @@ local function expire_at(key, deadline)
   else call('PEXPIREAT', key, text_of(deadline)) end
 end
 
+-- The deadline of this time to live as text: mostly the same for all units.
+local deadlines = {}
+local function deadline_of(ttl)
+  local known = deadlines[ttl]
+  if not known then
+    known = text_of(now + ttl)
+    deadlines[ttl] = known
+  end
+  return known
+end
+
 local function set(key, value, ttl)
   if recorded then
     call('SET', key, value)
@@ -169,7 +181,7 @@ local function set(key, value, ttl)
   elseif ttl == 0 then
     call('SET', key, value)
   else
-    call('SET', key, value, 'PXAT', text_of(now + ttl))
+    call('SET', key, value, 'PXAT', deadline_of(ttl))
   end
 end
 
@@ -253,13 +265,12 @@ local function release(counter, note, amount, reserved)
 end
 
 local function emit(index, first, count)
-  local key, id = KEYS[streams_at + index], '*'
-  if recorded then
-    local before = last[index]
-    if now > before[1] then before[1], before[2] = now, 0 else before[2] = before[2] + 1 end
-    id = format('%.0f-%.0f', before[1], before[2])
-  end
-  return call('XADD', key, id, unpack(ARGV, first, first + count - 1))
+  local key = KEYS[streams_at + index]
+  if not recorded then return call('XADD', key, '*', unpack(ARGV, first, first + count - 1)) end
+  local before = last[tonumber(index)]
+  if now > before[1] then before[1], before[2] = now, 0 else before[2] = before[2] + 1 end
+  return call('XADD', key, format('%.0f-%.0f', before[1], before[2]),
+    unpack(ARGV, first, first + count - 1))
 end
 
 local function remove(index, entry)
@@ -317,7 +328,7 @@ for unit = 1, units do
     -- back when the fence does not hold.
     local ttl = tonumber(ARGV[a + 2])
     if ttl == 0 then claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'NX')
-    else claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'PXAT', text_of(now + ttl), 'NX') end
+    else claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'PXAT', deadline_of(ttl), 'NX') end
     if claimed then r, a = r + 1, a + 3 end
   end
   while ARGV[a] ~= '.' do
@@ -397,11 +408,13 @@ for unit = 1, units do
     end
   end
 
-  local ids = {}
-  while ARGV[a] ~= '.' do
-    local kind = ARGV[a]
+  local ids, kind = {}, ARGV[a]
+  while kind ~= '.' do
+    local size = kind ~= 'e' and size_at(a)
     if kind == 'e' then
-      if applies then ids[#ids + 1] = emit(tonumber(ARGV[a + 1]), a + 3, tonumber(ARGV[a + 2])) end
+      local count = tonumber(ARGV[a + 2])
+      if applies then ids[#ids + 1] = emit(ARGV[a + 1], a + 3, count) end
+      size = count + 3
     elseif kind == 'l' then
       if applies then release(KEYS[c + 1], KEYS[c + 2], ARGV[a + 1], tonumber(ARGV[a + 2])) end
       c = c + 2
@@ -410,12 +423,17 @@ for unit = 1, units do
     else
       w = w + 1
       if applies then
-        if kind == 'p' then set(KEYS[w], ARGV[a + 1], tonumber(ARGV[a + 2]))
-        elseif kind == 'm' then set_fields(KEYS[w], tonumber(ARGV[a + 1]), a + 3, tonumber(ARGV[a + 2]))
-        else forget(KEYS[w]) end
+        if kind == 'p' then
+          set(KEYS[w], ARGV[a + 1], tonumber(ARGV[a + 2]))
+        elseif kind == 'm' then
+          set_fields(KEYS[w], tonumber(ARGV[a + 1]), a + 3, tonumber(ARGV[a + 2]))
+        else
+          forget(KEYS[w])
+        end
       end
     end
-    a = a + size_at(a)
+    a = a + size
+    kind = ARGV[a]
   end
   answer[unit + 1] = applies and ids or failed or 0
 end
