@@ -131,7 +131,7 @@ Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) 
       OpenStream* const stream = handles.stream(effect.stream);
       if (stream == nullptr)
         return Status(Code::kInvalid, fmt::format("stream {} is not open", effect.stream));
-      if (effect.kind == EffectKind::kEmit) number_of(emitted_, stream);
+      if (effect.kind == EffectKind::kEmit && index_of(stream) == 0) emitted_.push_back(stream);
     }
   }
   for (const Unit& unit : units) SLUICE_TRY(collect(handles, unit));
@@ -223,13 +223,6 @@ Status CommitCall::check_names() const {
     if (is_stream(counter)) return refused(counter, "a counter", "a stream");
   }
   return Status::ok();
-}
-
-size_t CommitCall::number_of(std::vector<OpenStream*>& list, OpenStream* stream) {
-  const auto it = std::find(list.begin(), list.end(), stream);
-  const size_t index = static_cast<size_t>(it - list.begin());
-  if (it == list.end()) list.push_back(stream);
-  return index;
 }
 
 // From 1, as the script counts; 0 when it is not there.

@@ -52,7 +52,6 @@ class CommitCall {
   Status use_key(std::string_view key);
   Status use_counter(std::string_view key);
   Status check_names() const;
-  size_t number_of(std::vector<OpenStream*>& list, OpenStream* stream);
   size_t index_of(const OpenStream* stream) const;
   size_t index_of(const OpenGroup* group) const;
   void add_keys(Commands& commands, std::span<const stream::Unit> units, bool recorded,

@@ -49,11 +49,11 @@ RedisStore::RedisStore(const Options& options, Network& network, const Clock& cl
 Result<std::unique_ptr<RedisStore>> RedisStore::open(const Options& options, Network& network,
                                                      const Clock& clock) {
   std::unique_ptr<RedisStore> store(new RedisStore(options, network, clock));
-  SLUICE_TRY(store->start(network));
+  SLUICE_TRY(store->start());
   return store;
 }
 
-Status RedisStore::start(Network& network) {
+Status RedisStore::start() {
   Commands commands;
   add_script(commands, scripts().probe, {kGuardKey}, {});
   SLUICE_TRY(ask("the rights of a pipeline", kGuardKey, commands).status());
@@ -64,9 +64,8 @@ Status RedisStore::start(Network& network) {
     commit_us_ = to_us(from_ms(to_number(clock.text)));
   }
   if (!options_.tracking) return Status::ok();
-  // With a cluster a node tells of its own keys only; the store then has one Tracking for each.
-  const auto connect = [this, &network]() -> Result<std::unique_ptr<Connection>> {
-    (void)network;
+  // TODO(#4): a node of a cluster tells of its own keys only; one Tracking for each is needed.
+  const auto connect = [this]() -> Result<std::unique_ptr<Connection>> {
     SLUICE_ASSIGN(masters, servers_.masters());
     if (masters.empty()) return Status(Code::kUnavailable, "redis: no server takes writes");
     return servers_.connect(masters.front());

@@ -118,7 +118,7 @@ class RedisStore final : public stream::Store {
   using Answer = Servers::Answer;
 
   RedisStore(const Options& options, Network& network, const Clock& clock);
-  Status start(Network& network);
+  Status start();
 
   // --- Calls
 
