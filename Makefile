@@ -19,7 +19,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations property asan tsan fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property asan tsan bench-redis fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -56,6 +56,9 @@ tsan: install-deps  ## all tests under the thread sanitizer
 	@cmake --preset tsan $(LAUNCHER)
 	@cmake --build build/tsan -j $(JOBS)
 	@$(FIXED_LAYOUT) ctest --preset tsan -j $(TEST_JOBS)
+
+bench-redis:  ## the Redis engine against a bare hiredis loop and a Python loop (ARGS=)
+	@bench/run_redis.sh $(ARGS)
 
 fuzz:  ## feed random bytes to the readers, FUZZ_SECONDS each (default 20)
 	@scripts/install-deps.sh --fuzz

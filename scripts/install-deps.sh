@@ -4,6 +4,7 @@
 #   scripts/install-deps.sh            what `make build`, `make run` and `make test` need
 #   scripts/install-deps.sh --tools    also the formatter, the linter and the compiler cache
 #   scripts/install-deps.sh --fuzz     also the compiler that has libFuzzer
+#   scripts/install-deps.sh --bench    also the peers of bench/
 #
 # Running it again costs a look into the package database and nothing else.
 set -euo pipefail
@@ -24,13 +25,15 @@ packages=(
 )
 tools=(clang-format clang-tidy ccache)
 fuzz=(clang-14 libclang-rt-14-dev)
+bench=(python3-redis)
 
 case "${1:-}" in
   "") ;;
   --tools) packages+=("${tools[@]}") ;;
   --fuzz) packages+=("${fuzz[@]}") ;;
+  --bench) packages+=("${bench[@]}") ;;
   *)
-    echo "usage: scripts/install-deps.sh [--tools | --fuzz]" >&2
+    echo "usage: scripts/install-deps.sh [--tools | --fuzz | --bench]" >&2
     exit 2
     ;;
 esac

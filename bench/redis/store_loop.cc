@@ -1,0 +1,62 @@
+#include "base/clock.h"
+#include "redis/redis_store.h"
+#include "redis/workload.h"
+
+namespace sluice::bench {
+
+namespace {
+
+class StoreLoop final : public Contender {
+ public:
+  std::string name() const override { return "store"; }
+
+  Cost run(testing::RedisServer& server, const redis::Endpoint& endpoint,
+           const Workload& workload) override {
+    redis::Options options;
+    options.servers.target.endpoints = {endpoint};
+    options.consumer = "bench";
+    const SystemClock clock;
+    auto store = must(redis::RedisStore::open(options, redis::system_network(), clock));
+    const stream::StreamOptions keep_all{.keep = UINT32_MAX};
+    const stream::StreamId in = must(store->open_stream(kIn, keep_all));
+    const stream::StreamId out = must(store->open_stream(kOut, keep_all));
+    const stream::GroupId group =
+        must(store->open_group(in, kGroup, stream::GroupStart::kBeginning));
+    const stream::ReadRequest request{
+        .group = group, .consumer = "store", .count_max = workload.batch};
+    std::vector<stream::Unit> units;
+    std::vector<std::string> keys, values;
+
+    Meter meter(server);
+    meter.start();
+    for (auto found = must(store->read(request)); !found.empty();) {
+      units.resize(found.size());
+      keys.resize(found.size());
+      values.resize(found.size());
+      for (size_t i = 0; i < found.size(); ++i) {
+        const stream::Entry& entry = found[i].entry;
+        keys[i].assign(kSeen).append(entry.fields.find("id").value_or(""));
+        values[i] = entry.id.text();
+        units[i].group = group;
+        units[i].entry = entry.id;
+        units[i].conditions = {{.kind = stream::ConditionKind::kClaim,
+                                .key = keys[i],
+                                .value = values[i],
+                                .ttl = kSeenTtl}};
+        units[i].effects = {{.kind = stream::EffectKind::kEmit,
+                             .stream = out,
+                             .entry = {},
+                             .bytes = entry.fields.encoded()}};
+      }
+      auto committed = must(store->commit(units, &request));
+      found = std::move(committed.next);
+    }
+    return meter.stop();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Contender> store_loop() { return std::make_unique<StoreLoop>(); }
+
+}  // namespace sluice::bench
