@@ -35,6 +35,7 @@ OpenGroup& Handles::open_group(OpenStream& stream, std::string_view name) {
 void Handles::set_options(OpenStream& stream, const stream::StreamOptions& options) {
   Exclusive lock(mutex_);
   stream.options = options;
+  stream.room = 0;
 }
 
 stream::StreamOptions Handles::options(const OpenStream& stream) const {

@@ -31,6 +31,7 @@ struct OpenStream {
   // Emits and acks since the stream was trimmed, and when that was; see Trimming.
   std::atomic<uint64_t> touched{0};
   std::atomic<int64_t> trimmed_us{0};
+  std::atomic<uint64_t> room{0};  // entries below its `keep` then: nothing to trim before
 };
 
 // Lag and pending as the server said, corrected by what we did since.

@@ -1,6 +1,8 @@
 // Dropping what every group has acked. Late rather than often: `keep` is a floor, not a promise of
 // size.
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "redis/redis_store.h"
 
@@ -27,7 +29,7 @@ void RedisStore::trim_due() {
     const uint64_t touched = stream->touched;
     if (touched == 0) continue;
     const bool long_ago = now_us - stream->trimmed_us >= Micros(options_.trim_interval).count();
-    if (touched < options_.trim_touches && !long_ago) continue;
+    if (touched < std::max(options_.trim_touches, stream->room.load()) && !long_ago) continue;
     // One caller does it.
     if (stream->touched.exchange(0) == 0) continue;
     if (const Status status = trim(*stream); !status)
@@ -43,7 +45,8 @@ Status RedisStore::trim(OpenStream& stream) {
     add_script(commands, scripts().trim, {stream.name},
                {clock_text(), std::to_string(options.keep), options.trim_hard ? "1" : "0"});
     SLUICE_ASSIGN(reply, ask("XTRIM", stream.name, commands));
-    if (reply.items.size() != 2) return Status(Code::kCorrupt, "redis: no answer to XTRIM");
+    if (reply.items.size() != 3) return Status(Code::kCorrupt, "redis: no answer to XTRIM");
+    stream.room = static_cast<uint64_t>(std::max<int64_t>(reply.items[2].integer, 0));
     if (reply.items[0].integer > 0) {
       for (OpenGroup* group : handles_.groups(stream)) {
         std::lock_guard lock(group->mutex);

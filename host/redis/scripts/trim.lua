@@ -2,13 +2,13 @@
 -- id that some group still needs, a group of somebody else included.
 --
 -- KEYS: stream. ARGV: clock, entries to keep, '1' to pass groups.
--- Answer: how many were dropped, '1' when more is due.
+-- Answer: how many were dropped, '1' when more is due, how many more entries there is room for.
 
 local PIECE = 256  -- read at once to find the id to cut at: a longer script holds up the others
 local stream, keep, hard = KEYS[1], tonumber(ARGV[2]), ARGV[3] == '1'
-if call('TYPE', stream).ok ~= 'stream' then return { 0, '' } end
+if call('TYPE', stream).ok ~= 'stream' then return { 0, '', 0 } end
 local excess = call('XLEN', stream) - keep
-if excess <= 0 then return { 0, '' } end
+if excess <= 0 then return { 0, '', -excess } end
 
 local function is_before(a, b)
   return a[1] < b[1] or a[1] == b[1] and a[2] < b[2]
@@ -32,7 +32,7 @@ if not hard or keep == 0 then
     end
     if not lowest or is_before(needs, lowest) then lowest = needs end
   end
-  if not lowest and keep == 0 then return { 0, '' } end
+  if not lowest and keep == 0 then return { 0, '', 0 } end
 end
 
 local cut, more = lowest, ''
@@ -48,4 +48,4 @@ if keep > 0 or not cut then
     if excess > piece then more = '1' end
   end
 end
-return { call('XTRIM', stream, 'MINID', '=', format('%.0f-%.0f', cut[1], cut[2])), more }
+return { call('XTRIM', stream, 'MINID', '=', format('%.0f-%.0f', cut[1], cut[2])), more, 0 }
