@@ -55,6 +55,7 @@ class Dispatcher {
   size_t size() const { return size_; }
   size_t waiting() const { return waiting_.size(); }
   bool has_ready() const { return !ready_.empty(); }
+  size_t ready() const { return ready_.size(); }
   bool has_acts() const { return !acting_.empty(); }
 
  private:

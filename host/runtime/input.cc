@@ -31,6 +31,7 @@ uint64_t digest_line(uint64_t digest, std::string_view line) {
 struct Position {
   uint64_t lines = 0;
   uint64_t digest = kDigestStart;
+  bool operator==(const Position&) const = default;
 };
 
 uint64_t number(std::optional<std::string_view> text, int base) {
@@ -140,6 +141,7 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
   position_key_ = fmt::format("sluice:input:{}:{:016x}", target_.spec->name,
                               digest_line(kDigestStart, line->text));
   SLUICE_ASSIGN(known, store_.get(position_key_));
+  if (known) position_ = known->bytes;
   const Position position = known ? read_position(*known) : Position{};
   uint64_t digest = kDigestStart, lines = 0, bytes = 0;
   size_t held_bytes = 0;
@@ -292,8 +294,22 @@ Result<size_t> Input::append(size_t lines_max, WallTime until) {
   put.key = position_key_;
   put.bytes = position.encoded();
   unit.effects.push_back(put);
+  stream::Condition mine;
+  mine.kind = stream::ConditionKind::kUnchanged;
+  mine.key = position_key_;
+  mine.present = position_.has_value();
+  mine.is_fields = true;
+  mine.value = position_ ? std::string_view(*position_) : std::string_view();
+  unit.conditions.push_back(mine);
   auto committed = store_.commit({&unit, 1});
   if (!committed) return committed.status();
+  const stream::UnitOutcome& outcome = committed->outcomes.front();
+  // Made again after an open outcome: it was done.
+  const bool done = outcome.state == stream::UnitState::kConditionFailed && outcome.met_value &&
+                    read_position(*outcome.met_value) == Position{last.number, last.digest};
+  if (outcome.state != stream::UnitState::kApplied && !done)
+    return Status(Code::kConflict, name_ + ": another process reads the same input");
+  position_ = position.encoded();
 
   {
     const std::lock_guard lock(mutex_);

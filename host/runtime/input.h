@@ -7,7 +7,7 @@
 // How far a file was read is kept in the store, in the same unit as the entries, under the digest
 // of its first line. When the same content is read again (after a crash, or by a second run) its
 // known beginning is skipped: an entry enters once. A file that was appended to goes on where it
-// ended.
+// ended. Two processes cannot read the same content into one store at the same time.
 #pragma once
 
 #include <atomic>
@@ -102,6 +102,8 @@ class Input final : public Actor {
   // Appends up to `lines_max` lines that happened at or before `until` in one commit; returns how
   // many. With no such time (WallTime::max()) it does not wait for lines behind those it has; with
   // one it does, so that what is appended together does not hang on how fast it comes.
+  //
+  // Errors: those of the input and the store; kConflict when another process reads the same.
   Result<size_t> append(size_t lines_max, WallTime until);
 
   void stop() { stopped_ = true; }
@@ -143,8 +145,9 @@ class Input final : public Actor {
   std::unique_ptr<LineReader> reader_;
   std::deque<std::string> held_;  // lines of standard input that turned out to be new
   std::optional<Pending> ahead_;
-  std::string position_key_;  // empty until the first line is known
-  uint64_t lines_ = 0;        // of the input, so far
+  std::string position_key_;             // empty until the first line is known
+  std::optional<std::string> position_;  // the key's fields, encoded, as the store has them
+  uint64_t lines_ = 0;                   // of the input, so far
   uint64_t bytes_ = 0;
   uint64_t digest_ = 0;
   std::atomic<bool> done_{false};

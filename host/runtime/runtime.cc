@@ -23,10 +23,11 @@ constexpr uint64_t kSettleRoundsMax = 100'000;
 Runtime::Runtime(const graph::Pipeline& pipeline, stream::Store& store, const Clock& clock,
                  ManualClock* manual, RunOptions options)
     : pipeline_(pipeline),
-      store_(store),
       clock_(clock),
       manual_(manual),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      given_(store),
+      store_(store, {.gives_up = [this] { return gives_up(); }, .sleep = {}}) {
   if (!options_.inbox.empty()) inbox_.emplace(system_disk(), options_.inbox);
 }
 
@@ -53,6 +54,8 @@ Status Runtime::open_streams() {
   context_.store = &store_;
   context_.clock = &clock_;
   context_.seed = manual_ != nullptr ? pipeline_.seed : system_seed();
+  // A recorded day has one host: by its clock everything is idle soon.
+  context_.shared = store_.shared() && manual_ == nullptr;
   for (const graph::StreamSpec& spec : pipeline_.streams) {
     SLUICE_ASSIGN(id, store_.open_stream(spec.name, {spec.keep, spec.trim_hard}));
     context_.streams.push_back(id);
@@ -170,7 +173,7 @@ std::vector<Actor*> Runtime::actors() {
 
 void Runtime::stream_appended(stream::StreamId stream) {
   if (stream >= readers_.size()) return;
-  for (Stage* stage : readers_[stream]) stage->wake();
+  for (Stage* stage : readers_[stream]) stage->stream_appended(stream);
 }
 
 void Runtime::key_changed(std::string_view key) {
@@ -194,20 +197,28 @@ bool Runtime::housekeep() {
 
 void Runtime::take_commands() {
   if (!inbox_) return;
-  const Status taken = inbox_->apply_all(store_);
+  const Status taken = inbox_->apply_all(given_);
   if (!taken.is_ok() && taken.text() != inbox_fault_)
     log::error("commands of operators cannot be taken: {}", taken.text());
   inbox_fault_ = taken.text();
   // A poisoned store ends the run; a folder that cannot be read does not.
   if (taken.is_ok()) return;
-  if (const Status flushed = store_.flush(store_.last_commit()); !flushed.is_ok()) {
+  const Status flushed = given_.flush(given_.last_commit());
+  if (!flushed.is_ok() && flushed.code() != Code::kUnavailable) {
     const std::lock_guard lock(error_mutex_);
     if (error_.is_ok()) error_ = flushed;
   }
 }
 
+// Whether a call that waits for the store is to end with its error.
+bool Runtime::gives_up() const {
+  if (serving_) return options_.real_clock->steady() >= stop_by_.load();
+  return options_.should_stop && options_.should_stop();
+}
+
 void Runtime::begin_stop() {
   stopping_ = true;
+  stop_by_ = options_.real_clock->steady() + pipeline_.drain_timeout;
   for (const auto& input : inputs_) input->stop();
   for (const auto& source : sources_) source->stop();
   for (const auto& stage : stages_) stage->stop_intake();
@@ -338,6 +349,7 @@ Result<RunEnd> Runtime::run_threads() {
   std::vector<Actor*> all = actors();
   for (const auto& input : inputs_) all.push_back(input.get());
   std::vector<std::thread> threads;
+  serving_ = true;
   for (Actor* actor : all) threads.emplace_back([this, actor] { thread_main(*actor); });
 
   const auto failed = [&] {
@@ -345,12 +357,10 @@ Result<RunEnd> Runtime::run_threads() {
     return error_;
   };
   RunEnd end = RunEnd::kStopped;
-  Micros stop_by = Micros::max();
   while (failed().is_ok()) {
     const uint64_t seen = main_waker_.generation();
-    if (housekeep() && stop_by == Micros::max())
-      stop_by = options_.real_clock->steady() + pipeline_.drain_timeout;
-    if (stopping_ && (settled() || options_.real_clock->steady() >= stop_by)) break;
+    housekeep();
+    if (stopping_ && (settled() || options_.real_clock->steady() >= stop_by_.load())) break;
     const bool read = std::all_of(inputs_.begin(), inputs_.end(),
                                   [](const auto& input) { return input->done(); });
     if (!stopping_ && options_.ends_when_drained() && read && all_idle()) {
@@ -360,6 +370,7 @@ Result<RunEnd> Runtime::run_threads() {
     main_waker_.wait(seen, options_.ends_when_drained() ? kLookInterval / 10 : kLookInterval);
   }
   quit_ = true;
+  stop_by_ = Micros::min();
   for (Actor* actor : all) actor->waker().wake();
   for (std::thread& thread : threads) thread.join();
   if (const Status error = failed(); !error.is_ok()) return error;

@@ -19,6 +19,7 @@
 #include "runtime/input.h"
 #include "runtime/observer.h"
 #include "runtime/operator_inbox.h"
+#include "runtime/patient_store.h"
 #include "runtime/source.h"
 #include "runtime/stage.h"
 #include "stream/store.h"
@@ -116,11 +117,16 @@ class Runtime final : private stream::Listener {
   void take_commands();
   std::vector<Actor*> actors();
 
+  bool gives_up() const;
+
   const graph::Pipeline& pipeline_;
-  stream::Store& store_;
   const Clock& clock_;
   ManualClock* const manual_;
   const RunOptions options_;
+  std::atomic<bool> serving_{false};            // threads run
+  std::atomic<Micros> stop_by_{Micros::max()};  // real time; what has not ended then is left
+  stream::Store& given_;  // for the driving thread, which goes on when the store is gone
+  PatientStore store_;    // for all others
   StageContext context_;
   std::map<std::string, std::shared_ptr<plugin::Library>> libraries_;  // by path
   std::vector<std::unique_ptr<Stage>> stages_;

@@ -26,10 +26,21 @@ Result<std::unique_ptr<Source>> Source::open(const StageContext& context,
   if (!instance) return instance.status().within("source " + spec.name);
   source->instance_ = std::move(instance).value();
   SLUICE_ASSIGN(due, context.store->get(source->due_key()));
-  if (due) source->next_poll_ = from_us(std::strtoll(due->bytes.c_str(), nullptr, 10));
+  source->take_due(due);
   // A time this far ahead was not set under this clock.
   if (source->next_poll_ > context.clock->now() + kDueAheadMax) source->next_poll_ = WallTime{};
   return source;
+}
+
+void Source::take_due(const std::optional<stream::KeyValue>& value) {
+  due_text_.reset();
+  next_poll_ = WallTime{};
+  polls_ = 0;
+  if (!value) return;
+  due_text_ = value->bytes;
+  char* end = nullptr;
+  next_poll_ = from_us(std::strtoll(due_text_->c_str(), &end, 10));
+  polls_ = std::strtoull(end, nullptr, 10);
 }
 
 Progress Source::step() {
@@ -51,8 +62,17 @@ Progress Source::step() {
   const auto emissions = call_.emissions();
   const auto measures = call_.take_measures();
   next_poll_ = call_.now() + Micros(code == SLUICE_POLL_IDLE ? call_.after_us : 0);
-  const std::string key = due_key(), due = std::to_string(to_us(next_poll_));
+  const std::string key = due_key();
+  const std::string due = std::to_string(to_us(next_poll_)) + " " + std::to_string(polls_ + 1);
   stream::Unit unit = call_.take_unit();
+  // First: it tells a poll of another host, and a commit that is made again and was done, from a
+  // position that somebody moved.
+  stream::Condition mine;
+  mine.kind = stream::ConditionKind::kUnchanged;
+  mine.key = key;
+  mine.present = due_text_.has_value();
+  mine.value = due_text_ ? std::string_view(*due_text_) : std::string_view();
+  unit.conditions.insert(unit.conditions.begin(), mine);
   stream::Effect put;
   put.kind = stream::EffectKind::kPut;
   put.key = key;
@@ -63,12 +83,22 @@ Progress Source::step() {
     progress.error = committed.status();
     return progress;
   }
-  if (committed->outcomes.front().state != stream::UnitState::kApplied) {
+  const stream::UnitOutcome& outcome = committed->outcomes.front();
+  const bool polled =
+      outcome.state == stream::UnitState::kConditionFailed && outcome.failed_condition == 0;
+  if (polled && (!outcome.met_value || outcome.met_value->bytes != due)) {
+    log::debug("{}: polled by another host", spec_.name);
+    take_due(outcome.met_value);
+    return progress;
+  }
+  if (!polled && outcome.state != stream::UnitState::kApplied) {
     // Somebody else moved the position it reads from: look again, from there.
     failed("its position changed under it");
     return progress;
   }
   failures_ = 0;
+  due_text_ = due;
+  ++polls_;
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
   if (context_.probe != nullptr) {
     std::vector<std::string> ports;

@@ -1,7 +1,8 @@
 // A running source: polls the plugin, commits what it emitted.
 //
 // When the next poll is due is kept in the store, in the same unit as what the last one did: a
-// restart neither skips a poll nor adds one.
+// restart neither skips a poll nor adds one, and of hosts that share a store one polls at a time:
+// the unit applies only while that key is what this host saw last.
 #pragma once
 
 #include <atomic>
@@ -29,6 +30,7 @@ class Source final : public Actor {
  private:
   Source(const StageContext& context, const graph::StageSpec& spec);
   std::string due_key() const;
+  void take_due(const std::optional<stream::KeyValue>& value);
   // Says that a poll came to nothing and when to try again.
   void failed(std::string_view why);
 
@@ -42,7 +44,9 @@ class Source final : public Actor {
   Waker waker_;
   std::atomic<bool> stopped_{false};
   WallTime next_poll_{};
-  uint32_t failures_ = 0;  // in a row
+  std::optional<std::string> due_text_;  // the key as seen last: "<us of the next poll> <polls>"
+  uint64_t polls_ = 0;                   // ever, by all hosts
+  uint32_t failures_ = 0;                // in a row
 };
 
 }  // namespace sluice::runtime

@@ -23,6 +23,9 @@ constexpr uint32_t kSuspectDeliveries = 3;
 constexpr uint32_t kCrashesMax = 3;
 constexpr stream::milliseconds kMarkerTtl{24 * 3600 * 1000};
 
+// Of one call that renews entries.
+constexpr size_t kRenewedMax = 256;
+
 bool same_value(const std::optional<stream::KeyValue>& a,
                 const std::optional<stream::KeyValue>& b) {
   if (!a || !b) return a.has_value() == b.has_value();
@@ -133,8 +136,12 @@ Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
     : context_(context),
       spec_(spec),
       external_(spec.kind->type == plugin::KindType::kExternal),
+      consumer_(context.pipeline->name + "-" + spec.name),
       site_(make_call_site(context, spec)),
-      hook_errors_(spec.kind->hooks.size()) {}
+      hook_errors_(spec.kind->hooks.size()),
+      has_more_(spec.inputs.size()) {
+  for (std::atomic<bool>& more : has_more_) more = true;
+}
 
 Stage::~Stage() = default;
 
@@ -206,12 +213,20 @@ std::vector<Actor*> Stage::actors() {
 
 // --- Being told ---
 
+void Stage::stream_appended(stream::StreamId stream) {
+  for (size_t wire = 0; wire < inputs_.size(); ++wire)
+    if (inputs_[wire].stream == stream) has_more_[wire] = true;
+  waker_.wake();
+}
+
 void Stage::key_changed(std::string_view key) {
   std::vector<std::string> released;
   {
     const std::lock_guard lock(mutex_);
     dispatcher_.release_key(key, released);
     unwatch(released);
+    for (Parking* parking : parking_)
+      parking->changed = parking->changed || std::ranges::count(parking->keys, key) > 0;
   }
   if (!released.empty()) waker_.wake();
 }
@@ -230,7 +245,7 @@ bool Stage::idle() const {
 bool Stage::quiet() const {
   {
     const std::lock_guard lock(mutex_);
-    if (out_ > 0 || dispatcher_.has_ready() || dispatcher_.has_acts()) return false;
+    if (out_ > 0 || reading_ || dispatcher_.has_ready() || dispatcher_.has_acts()) return false;
   }
   for (const Input& input : inputs_) {
     if (!input.spec->external && context_.store->lag(input.group) > 0) return false;
@@ -254,25 +269,38 @@ void Stage::poll_policy() {
     log::warning("{}: policy refused: {}", spec_.name, report.text);
 }
 
-// --- Taking entries (under mutex_) ---
+// --- Taking entries ---
 
-bool Stage::has_room() const {
-  return std::none_of(bounds_.begin(), bounds_.end(), [&](const Bound& bound) {
-    return context_.store->lag(bound.group) >= bound.lag_max;
+// Whether new entries of `input` are wanted once `emitted` more are in the streams below: the one
+// place that says so.
+bool Stage::may_read(const Input& input, size_t emitted) const {
+  if (!input.recovered || (intake_stopped_ && input.spec->external)) return false;
+  return std::ranges::none_of(bounds_, [&](const Bound& bound) {
+    return context_.store->lag(bound.group) + emitted >= bound.lag_max;
   });
 }
 
-bool Stage::may_read(const Input& input) const {
-  return !(intake_stopped_ && input.spec->external);
+bool Stage::begin_reading() {
+  if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) return false;
+  reading_missed_ = reading_missed_ || reading_;
+  return !std::exchange(reading_, true);
+}
+
+void Stage::end_reading() {
+  bool missed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    reading_ = false;
+    missed = std::exchange(reading_missed_, false);
+  }
+  if (missed) waker_.wake();
 }
 
 Status Stage::fill(size_t count_max) {
-  if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) return Status::ok();
-  const std::string consumer = context_.pipeline->name + "-" + spec_.name;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const size_t wire = (next_input_ + i) % inputs_.size();
     Input& input = inputs_[wire];
-    const stream::ReadRequest request{input.group, consumer, count_max};
+    const stream::ReadRequest request{input.group, consumer_, count_max};
     if (!input.recovered) {
       SLUICE_ASSIGN(own,
                     context_.store->claim(request, stream::milliseconds(0), input.recovered_after));
@@ -281,17 +309,93 @@ Status Stage::fill(size_t count_max) {
         accept(std::move(own), wire);
         return Status::ok();
       }
+      const std::lock_guard lock(mutex_);
       input.recovered = true;
     }
-    if (!may_read(input)) continue;
-    blocked_ = !has_room();
+    blocked_ = !may_read(input);
     // Looked at twice: room made between the look and the flag would wake nobody.
-    if (blocked_ && !has_room()) continue;
+    if (blocked_ && !may_read(input)) continue;
+    // Where nobody else appends, an empty stream is empty until we are told. Cleared before the
+    // look, so that what is told meanwhile counts.
+    if (!has_more_[wire].exchange(false) && !context_.shared) continue;
     SLUICE_ASSIGN(fresh, context_.store->read(request));
     if (fresh.empty()) continue;
+    has_more_[wire] = true;
     next_input_ = wire + 1;
     accept(std::move(fresh), wire);
     return Status::ok();
+  }
+  return Status::ok();
+}
+
+// What is to be read with a commit, when the next step would read it anyway. The caller then is the
+// reader, and ends the reading.
+std::optional<Stage::NextRead> Stage::next_read(std::span<const stream::Unit> units) {
+  size_t room = 0, emitted = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (reading_ || dispatcher_.ready() >= spec_.batch || !begin_reading()) return std::nullopt;
+    room = spec_.batch - dispatcher_.ready();
+  }
+  for (const stream::Unit& unit : units)
+    emitted += static_cast<size_t>(
+        std::ranges::count(unit.effects, stream::EffectKind::kEmit, &stream::Effect::kind));
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const size_t wire = (next_input_ + i) % inputs_.size();
+    if (!inputs_[wire].recovered) break;  // its own come first
+    if (may_read(inputs_[wire], emitted))
+      return NextRead{wire, {inputs_[wire].group, consumer_, room}};
+  }
+  end_reading();
+  return std::nullopt;
+}
+
+// Of shared groups: keeps others from claiming what waits here, and claims what they left behind.
+Status Stage::tend() {
+  const Micros now = context_.real_clock->steady();
+  std::vector<std::vector<EntryId>> held;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool recovered = std::ranges::all_of(inputs_, &Input::recovered);
+    if (now < tend_at_ || reading_ || !recovered) return Status::ok();
+    reading_ = true;
+    tend_at_ = now + Micros(spec_.claim_idle) / 3;
+    for (const Input& input : inputs_) held.emplace_back(input.held.begin(), input.held.end());
+  }
+  Status status;
+  for (size_t wire = 0; wire < inputs_.size() && status.is_ok(); ++wire) {
+    const std::span<const EntryId> ids(held[wire]);
+    for (size_t at = 0; at < ids.size() && status.is_ok(); at += kRenewedMax)
+      status = context_.store->renew(inputs_[wire].group, consumer_,
+                                     ids.subspan(at, std::min(kRenewedMax, ids.size() - at)));
+  }
+  if (status.is_ok()) status = claim_left();
+  end_reading();
+  return status;
+}
+
+Status Stage::claim_left() {
+  for (size_t wire = 0; wire < inputs_.size(); ++wire) {
+    Input& input = inputs_[wire];
+    {
+      const std::lock_guard lock(mutex_);
+      if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) break;
+    }
+    if (!may_read(input)) continue;
+    const stream::ReadRequest request{input.group, consumer_, spec_.batch};
+    SLUICE_ASSIGN(left, context_.store->claim(request, spec_.claim_idle, {}));
+    const bool more = left.size() == spec_.batch;
+    {
+      const std::lock_guard lock(mutex_);
+      if (more) tend_at_ = Micros(0);
+      // Renewed too late, and nobody else has come for it.
+      std::erase_if(left, [&](const stream::Delivery& delivery) {
+        return input.held.contains(delivery.entry.id);
+      });
+    }
+    if (left.empty()) continue;
+    log::info("{}: {} left behind by other hosts taken over", spec_.name, left.size());
+    accept(std::move(left), wire);
   }
   return Status::ok();
 }
@@ -300,8 +404,20 @@ void Stage::accept(std::vector<stream::Delivery> deliveries, size_t wire) {
   counts_.delivered += deliveries.size();
   counts_.redelivered += static_cast<uint64_t>(std::ranges::count_if(
       deliveries, [](const stream::Delivery& delivery) { return delivery.delivery_count > 1; }));
+  std::vector<ItemPtr> items;
   for (stream::Delivery& delivery : deliveries)
-    dispatcher_.add(make_item(std::move(delivery), wire));
+    items.push_back(make_item(std::move(delivery), wire));
+  const std::lock_guard lock(mutex_);
+  for (ItemPtr& item : items) {
+    if (context_.shared) inputs_[wire].held.insert(item->delivery.entry.id);
+    dispatcher_.add(std::move(item));
+  }
+}
+
+void Stage::finish(ItemPtr item) {
+  --out_;
+  if (context_.shared) inputs_[item->wire].held.erase(item->delivery.entry.id);
+  dispatcher_.finish(std::move(item));
 }
 
 ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
@@ -335,21 +451,40 @@ void Stage::unwatch(const std::vector<std::string>& keys) {
 
 Progress Stage::step(Worker& worker) {
   Progress progress;
+  if (context_.shared) progress.error = tend();
+  if (!progress.error.is_ok()) return progress;
   std::vector<ItemPtr> batch;
-  bool acts = false;
+  const auto take = [&] {
+    const size_t had = batch.size();
+    dispatcher_.take(batch, spec_.batch);
+    out_ += batch.size() - had;
+  };
+  bool reads = false;
   {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> released;
     dispatcher_.release_due(context_.clock->now(), released);
     unwatch(released);
-    dispatcher_.take(batch, spec_.batch);
-    if (batch.size() < spec_.batch) {
-      progress.error = fill(spec_.batch - batch.size());
-      dispatcher_.take(batch, spec_.batch);
-    }
-    out_ += batch.size();
+    take();
+    reads = batch.size() < spec_.batch && begin_reading();
+  }
+  if (reads) {
+    progress.error = fill(spec_.batch - batch.size());
+    const std::lock_guard lock(mutex_);
+    take();
+  }
+  if (reads) end_reading();
+  bool acts = false;
+  {
+    const std::lock_guard lock(mutex_);
     acts = dispatcher_.has_acts();
     progress.next_due = dispatcher_.next_due();
+    if (context_.shared) {
+      const Micros tended = tend_at_ - context_.real_clock->steady();
+      const WallTime due = context_.clock->now() + std::max(Micros(0), tended);
+      if (tended > Micros(0) && (!progress.next_due || due < *progress.next_due))
+        progress.next_due = due;
+    }
   }
   if (acts && !actings_.empty()) waker_.wake();
   if (batch.empty() || !progress.error.is_ok()) return progress;
@@ -607,11 +742,19 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
 
   stream::CommitResult result;
   if (!units.empty()) {
+    const std::optional<NextRead> next = next_read(units);
     const Micros began = context_.real_clock->steady();
-    auto committed = context_.store->commit(units);
+    auto committed = context_.store->commit(units, next ? &next->request : nullptr);
+    if (committed) {
+      counts_.commit.add(context_.real_clock->steady() - began);
+      result = std::move(committed).value();
+      if (!result.next.empty()) {
+        next_input_ = next->wire + 1;
+        accept(std::move(result.next), next->wire);
+      }
+    }
+    if (next) end_reading();
     if (!committed) return committed.status();
-    counts_.commit.add(context_.real_clock->steady() - began);
-    result = std::move(committed).value();
   }
 
   std::vector<ItemPtr> to_act;
@@ -670,8 +813,7 @@ void Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
     ++counts_.acked;
   }
   const std::lock_guard lock(mutex_);
-  --out_;
-  dispatcher_.finish(std::move(planned.item));
+  finish(std::move(planned.item));
 }
 
 void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
@@ -705,26 +847,38 @@ void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
   }
 }
 
+// A change between the call and the watch would wake nobody: watched first, then looked at once
+// more, and what is reported between that look and the wait is seen by `parking`.
 void Stage::park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until) {
-  const std::lock_guard lock(mutex_);
-  --out_;
-  bool changed = false;
-  for (const std::string& key : item->wait_keys) {
-    context_.store->watch(key);
-    // A change between the call and the watch would wake nobody: look once more.
-    const auto seen = std::find_if(shown.begin(), shown.end(),
-                                   [&](const ShownValue& value) { return value.key == key; });
-    if (seen == shown.end()) continue;
-    const auto now = context_.store->get(key);
-    changed = changed || !now.is_ok() || !same_value(*now, seen->value);
+  Parking parking{item->wait_keys};
+  {
+    const std::lock_guard lock(mutex_);
+    parking_.push_back(&parking);
   }
-  if (changed) {
+  const bool changed = has_changed(item->wait_keys, shown);
+  const std::lock_guard lock(mutex_);
+  std::erase(parking_, &parking);
+  --out_;
+  if (changed || parking.changed) {
     unwatch(item->wait_keys);
     item->wait_keys.clear();
     dispatcher_.again(std::move(item));
     return;
   }
   dispatcher_.wait(std::move(item), until);
+}
+
+// Watches `keys`; true when one of them is not what was shown.
+bool Stage::has_changed(const std::vector<std::string>& keys, const std::deque<ShownValue>& shown) {
+  bool changed = false;
+  for (const std::string& key : keys) {
+    context_.store->watch(key);
+    const auto seen = std::ranges::find(shown, key, &ShownValue::key);
+    if (seen == shown.end()) continue;
+    const auto now = context_.store->get(key);
+    changed = changed || !now.is_ok() || !same_value(*now, seen->value);
+  }
+  return changed;
 }
 
 void Stage::report(const Planned& planned) {

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,8 @@ struct StageContext {
   Probe* probe = nullptr;                 // of a test; null in a run
   std::vector<stream::StreamId> streams;  // by index in the pipeline
   uint64_t seed = 0;
+  // Other hosts may read from the same groups: what they left is claimed, what waits is renewed.
+  bool shared = false;
 };
 
 // Outputs, clock and store of a stage or source, as its calls see them.
@@ -80,8 +83,10 @@ class Stage {
   // One actor for each worker and, for external stages, for each act at once.
   std::vector<Actor*> actors();
 
-  // Wakes its workers: an input has entries, or a stage below it has room again.
+  // Wakes its workers: a stage below it has room again.
   void wake() { waker_.wake(); }
+  // `stream`, which it reads, has more entries.
+  void stream_appended(stream::StreamId stream);
   // Entries waiting for `key` are called again. From the store's listener.
   void key_changed(std::string_view key);
 
@@ -113,6 +118,7 @@ class Stage {
     const graph::StreamSpec* spec = nullptr;
     bool recovered = false;     // own pending entries of an earlier process were taken up
     EntryId recovered_after{};  // how far
+    std::set<EntryId> held;     // delivered and not done, when the groups are shared
   };
   const std::vector<Input>& inputs() const { return inputs_; }
 
@@ -120,18 +126,34 @@ class Stage {
   class Worker;
   class Acting;
   struct Planned;
+  // An item on its way into a wait, while the keys it waits for are looked at once more.
+  struct Parking {
+    const std::vector<std::string>& keys;
+    bool changed = false;
+  };
+  struct NextRead {
+    size_t wire;
+    stream::ReadRequest request;
+  };
 
   Stage(const StageContext& context, const graph::StageSpec& spec);
 
   Status open_inputs();
 
   // Under mutex_
+  bool begin_reading();
+  void finish(ItemPtr item);
+  void unwatch(const std::vector<std::string>& keys);
+
+  // Of the worker that reads
+  void end_reading();
   Status fill(size_t count_max);
-  bool may_read(const Input& input) const;
-  bool has_room() const;
+  Status tend();
+  Status claim_left();
+  std::optional<NextRead> next_read(std::span<const stream::Unit> units);
+  bool may_read(const Input& input, size_t emitted = 0) const;
   void accept(std::vector<stream::Delivery> deliveries, size_t wire);
   ItemPtr make_item(stream::Delivery delivery, size_t wire) const;
-  void unwatch(const std::vector<std::string>& keys);
 
   // Of workers
   Progress step(Worker& worker);
@@ -146,6 +168,7 @@ class Stage {
   void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
   void unmet(Planned planned, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
+  bool has_changed(const std::vector<std::string>& keys, const std::deque<ShownValue>& shown);
   void report(const Planned& planned);
   void count_policy_error(std::string_view hook);
   Progress act(Acting& acting);
@@ -159,7 +182,8 @@ class Stage {
   const StageContext context_;
   const graph::StageSpec& spec_;
   const bool external_;
-  std::vector<Input> inputs_;  // `recovered*` is guarded by mutex_
+  const std::string consumer_;
+  std::vector<Input> inputs_;  // `recovered*` is the reader's, and changed under mutex_
   CallSite site_;
   stream::StreamId dead_letter_ = 0;
   std::unique_ptr<policy::Live> policy_;  // null: defaults
@@ -171,13 +195,22 @@ class Stage {
   StageCounts counts_;
   std::vector<std::atomic<uint64_t>> hook_errors_;  // by index in the kind's hooks
   Waker waker_;
+  // By wire: entries may be there that nobody has asked for.
+  std::vector<std::atomic<bool>> has_more_;
   std::atomic<bool> intake_stopped_{false};
   std::atomic<bool> blocked_{false};  // by a bound below; woken when there is room
 
+  size_t next_input_ = 0;  // the reader's
+
+  // Not held while the store is asked. Guards what follows.
   mutable std::mutex mutex_;
-  Dispatcher dispatcher_;  // guarded by mutex_
-  size_t out_ = 0;         // items with a worker or an act; guarded by mutex_
-  size_t next_input_ = 0;  // guarded by mutex_
+  Dispatcher dispatcher_;
+  size_t out_ = 0;  // items with a worker or an act
+  // One worker reads at a time: what it gets is dispatched in the order of the stream.
+  bool reading_ = false;
+  bool reading_missed_ = false;  // another one wanted to meanwhile
+  Micros tend_at_{0};
+  std::vector<Parking*> parking_;
 };
 
 }  // namespace sluice::runtime

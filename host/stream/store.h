@@ -230,6 +230,18 @@ class Store {
   virtual Result<std::vector<Delivery>> claim(const ReadRequest& request, milliseconds idle_min,
                                               EntryId after) = 0;
 
+  // Other processes may consume from the same groups. Who reads there claims what they left behind,
+  // and renews what it keeps.
+  virtual bool shared() const { return false; }
+
+  // Entries of `ids` still pending for `consumer` count as delivered now, so that nobody claims
+  // them; delivery counts stay. Those acked or claimed by others are left alone. Nothing to do
+  // where the store is not shared.
+  virtual Status renew(GroupId /*group*/, std::string_view /*consumer*/,
+                       std::span<const EntryId> /*ids*/) {
+    return Status::ok();
+  }
+
   // --- Units of work ---
 
   // Applies `units` in order in one durable step, each whole or not at all; a later unit sees what
@@ -237,6 +249,7 @@ class Store {
   //
   // Errors: kUnavailable from an engine on a network leaves it open whether the units were applied.
   //         The same units again do no harm where the fence or an `unchanged` holds.
+  //         Entries that it delivered for `next` come with the next read.
   // Durable: as the engine's durability setting says; `flush` to be sure.
   virtual Result<CommitResult> commit(std::span<const Unit> units,
                                       const ReadRequest* next = nullptr) = 0;

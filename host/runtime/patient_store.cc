@@ -1,0 +1,111 @@
+#include "runtime/patient_store.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/log.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+const Status& status_of(const Status& status) { return status; }
+template <typename T>
+Status status_of(const Result<T>& result) {
+  return result.is_ok() ? Status() : result.status();
+}
+
+}  // namespace
+
+PatientStore::PatientStore(stream::Store& store, Options options)
+    : store_(store), options_(std::move(options)), random_(system_seed(), "patient store") {}
+
+template <typename Call>
+auto PatientStore::patiently(const Call& call) const -> decltype(call()) {
+  stream::milliseconds wait = options_.wait_min;
+  for (;;) {
+    auto result = call();
+    const Status status = status_of(result);
+    if (status.code() != Code::kUnavailable) {
+      if (status.is_ok() && lost_) say_back();
+      return result;
+    }
+    say_lost(status);
+    if (options_.gives_up && options_.gives_up()) return result;
+    if (options_.sleep)
+      options_.sleep(jittered(wait));
+    else
+      std::this_thread::sleep_for(jittered(wait));
+    wait = std::min(2 * wait, options_.wait_max);
+  }
+}
+
+void PatientStore::say_lost(const Status& status) const {
+  if (!lost_.exchange(true))
+    log::warning("the store cannot be used, tried again until it can: {}", status.text());
+}
+
+void PatientStore::say_back() const {
+  if (lost_.exchange(false)) log::info("the store can be used again");
+}
+
+// Half of it or more: hosts that lost one server together do not come back together.
+stream::milliseconds PatientStore::jittered(stream::milliseconds wait) const {
+  const std::lock_guard lock(mutex_);
+  const auto half = static_cast<uint64_t>(wait.count() / 2);
+  return stream::milliseconds(half + random_.next() % (half + 1));
+}
+
+Result<stream::StreamId> PatientStore::open_stream(std::string_view name,
+                                                   const stream::StreamOptions& options) {
+  return patiently([&] { return store_.open_stream(name, options); });
+}
+
+Result<stream::GroupId> PatientStore::open_group(stream::StreamId stream, std::string_view name,
+                                                 stream::GroupStart start) {
+  return patiently([&] { return store_.open_group(stream, name, start); });
+}
+
+Result<std::vector<stream::Delivery>> PatientStore::read(const stream::ReadRequest& request) {
+  return patiently([&] { return store_.read(request); });
+}
+
+Result<std::vector<stream::Delivery>> PatientStore::claim(const stream::ReadRequest& request,
+                                                          stream::milliseconds idle_min,
+                                                          EntryId after) {
+  return patiently([&] { return store_.claim(request, idle_min, after); });
+}
+
+Status PatientStore::renew(stream::GroupId group, std::string_view consumer,
+                           std::span<const EntryId> ids) {
+  return patiently([&] { return store_.renew(group, consumer, ids); });
+}
+
+Result<stream::CommitResult> PatientStore::commit(std::span<const stream::Unit> units,
+                                                  const stream::ReadRequest* next) {
+  return patiently([&] { return store_.commit(units, next); });
+}
+
+Status PatientStore::flush(stream::CommitSeq seq) {
+  return patiently([&] { return store_.flush(seq); });
+}
+
+Result<std::optional<stream::KeyValue>> PatientStore::get(std::string_view key) const {
+  return patiently([&] { return store_.get(key); });
+}
+
+Result<int64_t> PatientStore::counter(std::string_view counter) const {
+  return patiently([&] { return store_.counter(counter); });
+}
+
+Result<std::vector<stream::Entry>> PatientStore::range(stream::StreamId stream, EntryId after,
+                                                       size_t count_max) const {
+  return patiently([&] { return store_.range(stream, after, count_max); });
+}
+
+Result<std::vector<stream::PendingInfo>> PatientStore::pending_entries(stream::GroupId group,
+                                                                       size_t count_max) const {
+  return patiently([&] { return store_.pending_entries(group, count_max); });
+}
+
+}  // namespace sluice::runtime

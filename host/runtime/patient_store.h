@@ -1,0 +1,87 @@
+// A store that is waited for: calls that end in kUnavailable are made again until they succeed.
+//
+// So a server that is restarted, or too few replicas, make a run wait and nothing else. Said once
+// when it begins and once when it is over. A commit whose outcome is open is made again like any
+// other: fences and conditions tell what was done already.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "stream/store.h"
+
+namespace sluice::runtime {
+
+class PatientStore : public stream::Store {
+ public:
+  struct Options {
+    stream::milliseconds wait_min{10};
+    stream::milliseconds wait_max{1000};  // between two tries; doubled up to it, and jittered
+    // Asked before each try after the first; true returns the error instead. [any]
+    std::function<bool()> gives_up;
+    // Sleeps; replaced in tests.
+    std::function<void(stream::milliseconds)> sleep;
+  };
+
+  // `store` outlives this.
+  PatientStore(stream::Store& store, Options options);
+
+  Result<stream::StreamId> open_stream(std::string_view name,
+                                       const stream::StreamOptions& options) override;
+  stream::StreamId find_stream(std::string_view name) const override {
+    return store_.find_stream(name);
+  }
+  Result<stream::GroupId> open_group(stream::StreamId stream, std::string_view name,
+                                     stream::GroupStart start) override;
+  Result<std::vector<stream::Delivery>> read(const stream::ReadRequest& request) override;
+  Result<std::vector<stream::Delivery>> claim(const stream::ReadRequest& request,
+                                              stream::milliseconds idle_min,
+                                              EntryId after) override;
+  bool shared() const override { return store_.shared(); }
+  Status renew(stream::GroupId group, std::string_view consumer,
+               std::span<const EntryId> ids) override;
+  Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
+                                      const stream::ReadRequest* next) override;
+  Status flush(stream::CommitSeq seq) override;
+  stream::CommitSeq durable() const override { return store_.durable(); }
+  stream::CommitSeq last_commit() const override { return store_.last_commit(); }
+  Result<std::optional<stream::KeyValue>> get(std::string_view key) const override;
+  Result<int64_t> counter(std::string_view counter) const override;
+  Status scan(
+      std::string_view prefix,
+      const std::function<bool(std::string_view, const stream::KeyValue&)>& visit) const override {
+    return store_.scan(prefix, visit);  // what was visited would be visited twice
+  }
+  void set_listener(stream::Listener* listener) override { store_.set_listener(listener); }
+  void watch(std::string_view key) override { store_.watch(key); }
+  void unwatch(std::string_view key) override { store_.unwatch(key); }
+  Result<std::vector<stream::Entry>> range(stream::StreamId stream, EntryId after,
+                                           size_t count_max) const override;
+  std::vector<stream::StreamInfo> streams() const override { return store_.streams(); }
+  uint64_t length(stream::StreamId stream) const override { return store_.length(stream); }
+  uint64_t lag(stream::GroupId group) const override { return store_.lag(group); }
+  uint64_t pending(stream::GroupId group) const override { return store_.pending(group); }
+  Result<std::vector<stream::PendingInfo>> pending_entries(stream::GroupId group,
+                                                           size_t count_max) const override;
+  WallTime last_commit_time() const override { return store_.last_commit_time(); }
+
+ private:
+  template <typename Call>
+  auto patiently(const Call& call) const -> decltype(call());
+  void say_lost(const Status& status) const;
+  void say_back() const;
+  stream::milliseconds jittered(stream::milliseconds wait) const;
+
+  stream::Store& store_;
+  const Options options_;
+  mutable std::atomic<bool> lost_{false};
+  mutable std::mutex mutex_;
+  mutable SeededRandom random_;  // guarded by mutex_
+};
+
+}  // namespace sluice::runtime
