@@ -224,6 +224,18 @@ Result<std::vector<Delivery>> RedisStore::take_over(OpenGroup& group, const std:
   return found;
 }
 
+Status RedisStore::renew(GroupId group_id, std::string_view consumer,
+                         std::span<const EntryId> ids) {
+  SLUICE_ASSIGN(group, group_of({.group = group_id, .consumer = consumer}));
+  Commands commands;
+  begin_script(commands, scripts().renew, 1, 3 + ids.size());
+  for (const std::string& text :
+       {group->stream->name, clock_text(), group->name, consumer_name(consumer)})
+    commands.arg(text);
+  for (const EntryId id : ids) commands.arg(id.text());
+  return ask("XCLAIM", group->stream->name, commands).status();
+}
+
 // Once for each consumer: removes those of hosts that are gone for good.
 void RedisStore::tidy(OpenGroup& group, const std::string& consumer, std::string_view begin) {
   {

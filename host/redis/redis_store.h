@@ -87,6 +87,8 @@ class RedisStore final : public stream::Store {
   Result<std::vector<stream::Delivery>> read(const stream::ReadRequest& request) override;
   Result<std::vector<stream::Delivery>> claim(const stream::ReadRequest& request,
                                               milliseconds idle_min, EntryId after) override;
+  bool shared() const override { return true; }
+  Status renew(GroupId group, std::string_view consumer, std::span<const EntryId> ids) override;
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
   Status flush(stream::CommitSeq seq) override;

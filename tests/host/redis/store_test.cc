@@ -111,6 +111,23 @@ class RedisStoreTest : public ::testing::Test {
   SystemClock clock_;
 };
 
+// --- Hosts that share a group
+
+TEST_F(RedisStoreTest, RenewedEntriesAreNotIdleAndCountNoDelivery) {
+  Pipeline made = pipeline();
+  const auto about = [&] {
+    return redis({"XPENDING", "in", "g", "-", "+", "1"}).items.at(0).items;
+  };
+  eventually("the entry is idle", [&] { return about().at(2).integer > 1000; });
+  ASSERT_TRUE(made.store->renew(made.group, "another", {{made.entry}}).is_ok());
+  EXPECT_GT(about().at(2).integer, 1000);
+  ASSERT_TRUE(made.store->renew(made.group, "c", {{made.entry, EntryId{1, 1}}}).is_ok());
+  EXPECT_LT(about().at(2).integer, 1000);
+  EXPECT_EQ(about().at(1).text, "c");
+  EXPECT_EQ(about().at(3).integer, 1);
+  EXPECT_TRUE(made.store->shared());
+}
+
 // --- Cut connections
 
 // Cuts the connection after every number of bytes that a commit sends or is answered with.
