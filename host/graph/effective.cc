@@ -135,8 +135,8 @@ class Builder {
     const bool redis = pipeline_.engine.kind == EngineKind::kRedis;
     Effective engine = map("engine", member);
     for (const FileKey& key : keys_of(Section::kEngine)) {
-      const bool any_kind = key.name == "kind" || key.name == "durability";
-      if (!any_kind && (key.name == "path") == redis) continue;  // no effect
+      const bool of_embedded = key.name == "path" || key.name == "durability";
+      if (key.name != "kind" && of_embedded == redis) continue;  // no effect
       if (key.form == Form::kPath) {
         engine.members.push_back(engine_path(node));
       } else {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "graph/text.h"
@@ -13,6 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
+constexpr uint64_t kReplicasMax = 100;
+constexpr size_t kConsumerBytesMax = 200;
 
 class EngineReader {
  public:
@@ -21,9 +24,12 @@ class EngineReader {
       : findings_(findings), paths_(paths), options_(options), engine_(engine) {}
 
   void read(const Node::Member& member) {
-    const Keys keys(findings_, member.value, "engine", member.spot,
-                    {"kind", "path", "url", "durability", "shards", "shard_by"});
+    const Keys keys(
+        findings_, member.value, "engine", member.spot,
+        {"kind", "path", "url", "durability", "shards", "shard_by", "consumer", "min_replicas"});
+    // One file for both kinds then, with the keys of both.
     if (const Node* kind = keys.find("kind")) {
+      chosen_by_variable_ = !kind->variables.empty();
       if (const auto choice = read_choice(findings_, *kind, "engine.kind", {"embedded", "redis"}))
         engine_.kind = *choice == 0 ? EngineKind::kEmbedded : EngineKind::kRedis;
       if (engine_.kind == EngineKind::kRedis && !options_.redis)
@@ -43,18 +49,21 @@ class EngineReader {
     if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
     if (const Node* durability = keys.find("durability")) read_durability(*durability);
     read_shards(keys);
-    for (const std::string_view key : {"path", "url", "shards", "shard_by"}) {
+    read_sharing(keys);
+    for (const std::string_view key :
+         {"path", "durability", "url", "shards", "shard_by", "consumer", "min_replicas"}) {
       const Node::Member* idle = keys.member(key);
-      if (idle == nullptr || (key == "path") != redis) continue;
+      const bool of_embedded = key == "path" || key == "durability";
+      if (idle == nullptr || of_embedded != redis || chosen_by_variable_) continue;
       add(Fault::kKeyHasNoEffect, idle->spot,
           fmt::format("engine.{} has no effect on an engine of kind {}", key,
                       redis ? "redis" : "embedded"),
           "", "remove the key");
     }
     if (redis)
-      engine_.path.clear();
+      forget_embedded();
     else
-      engine_.shards = 1;
+      forget_redis();
   }
 
  private:
@@ -70,6 +79,36 @@ class EngineReader {
           read_count(findings_, *shards, "engine.shards", 1, kShardsMax).value_or(1));
     if (const Node* field = engine_.shards > 1 ? keys.need("shard_by") : keys.find("shard_by"))
       engine_.shard_by = read_text(findings_, *field, "engine.shard_by").value_or("");
+  }
+
+  void read_sharing(const Keys& keys) {
+    if (const Node* consumer = keys.find("consumer")) {
+      engine_.consumer = read_text(findings_, *consumer, "engine.consumer").value_or("");
+      const bool plain = std::ranges::all_of(
+          engine_.consumer, [](char c) { return c > ' ' && static_cast<unsigned char>(c) < 0x7f; });
+      if (!plain || engine_.consumer.size() > kConsumerBytesMax)
+        add(Fault::kBadValue, consumer->spot,
+            fmt::format("engine.consumer is \"{}\"", printable(engine_.consumer, 60)),
+            fmt::format("up to {} ASCII characters without blanks", kConsumerBytesMax));
+    }
+    if (const Node* replicas = keys.find("min_replicas"))
+      engine_.min_replicas = static_cast<uint32_t>(
+          read_count(findings_, *replicas, "engine.min_replicas", 0, kReplicasMax).value_or(0));
+  }
+
+  void forget_embedded() {
+    const EngineSpec defaults;
+    engine_.path.clear();
+    engine_.durability = defaults.durability;
+    engine_.group_interval = defaults.group_interval;
+  }
+
+  void forget_redis() {
+    engine_.url.clear();
+    engine_.shards = 1;
+    engine_.shard_by.clear();
+    engine_.consumer.clear();
+    engine_.min_replicas = 0;
   }
 
   // The folder is there or can be made.
@@ -98,6 +137,7 @@ class EngineReader {
     engine_.url = *url;
     const size_t start = url->find("://");
     if (start == url->npos || start == 0) {
+      if (chosen_by_variable_ && engine_.kind != EngineKind::kRedis) return;
       add(Fault::kBadValue, node.spot, "engine.url is not a url",
           "a url such as redis://127.0.0.1:6379");
       return;
@@ -139,6 +179,7 @@ class EngineReader {
   Findings& findings_;
   const FilePaths& paths_;
   const LoadOptions& options_;
+  bool chosen_by_variable_ = false;
   EngineSpec& engine_;
 };
 

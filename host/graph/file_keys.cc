@@ -62,13 +62,23 @@ constexpr auto kEngine = std::to_array<FileKey>({
     {"kind", Form::kChoice, "embedded keeps everything in one folder", "embedded", false, 0, 0,
      "embedded redis"},
     {"path", Form::kPath, "folder of the store; var/ and the pipeline's name unless set", ""},
-    {"url", Form::kText, "redis only: such as redis://127.0.0.1:6379", ""},
+    {"url", Form::kText,
+     "redis only: such as redis://127.0.0.1:6379, rediss: for TLS, unix:///run/redis.sock, "
+     "redis+sentinel://host,host/name or redis+cluster://host,host",
+     ""},
     {"durability", Form::kDurability,
      "commit: synced before a commit counts; group 5ms: at most that much later; os: survives "
      "kill -9, not a power cut",
      "group 5ms"},
     {"shards", Form::kCount, "redis only: partitions of each stream", "1", false, 1, 16'384},
     {"shard_by", Form::kText, "redis only: field whose value says which partition", ""},
+    {"consumer", Form::kText,
+     "redis only: this host among those that share its groups, the same after a restart; the "
+     "host's name unless set",
+     ""},
+    {"min_replicas", Form::kCount,
+     "redis only: replicas that have a commit before what acts on the world goes on", "0", false, 0,
+     100},
 });
 
 constexpr auto kStream = std::to_array<FileKey>({

@@ -93,6 +93,10 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kGroupStartsAtHistory, kWarning, "a new group will see what is already in its stream"},
     {Fault::kDiskSpaceLow, kWarning, "the disk of the store is nearly full"},
     {Fault::kClockBehind, kWarning, "this machine's clock is behind the store's last commit"},
+    {Fault::kServerEvicts, kError, "the server removes keys when its memory runs out"},
+    {Fault::kServerReplicas, kError, "the server has fewer replicas than acts wait for"},
+    {Fault::kServerWeak, kWarning, "the server may lose what was acked, or soon refuse it"},
+    {Fault::kEntriesTrimmed, kWarning, "entries were trimmed by others before they were read"},
     {Fault::kKeyExpires, kWarning, "a key can expire before the wait for it ends"},
     {Fault::kEntryGoesStale, kWarning, "an entry can grow too old inside the pipeline"},
 });

@@ -94,6 +94,10 @@ enum class Fault : int {
   kGroupStartsAtHistory = 605,
   kDiskSpaceLow = 606,
   kClockBehind = 607,
+  kServerEvicts = 608,
+  kServerReplicas = 609,
+  kServerWeak = 610,
+  kEntriesTrimmed = 611,
   // Time.
   kKeyExpires = 701,
   kEntryGoesStale = 702,

@@ -71,7 +71,9 @@ Parts pipeline_parts(const Pipeline& pipeline) {
       {"engine.path", path_text(pipeline, pipeline.engine.path)},
       // The user part of a url may hold a password.
       {"engine.url", pipeline.engine.url.substr(pipeline.engine.url.rfind('@') + 1)},
-      {"engine.durability", durability_text(pipeline.engine)},
+      {"engine.durability", redis ? "" : durability_text(pipeline.engine)},
+      {"engine.consumer", pipeline.engine.consumer},
+      {"engine.min_replicas", std::to_string(pipeline.engine.min_replicas)},
       {"drain_timeout", time_text(pipeline.drain_timeout)},
   };
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "graph/draw.h"
+#include "graph/effective.h"
 #include "plugin/catalog.h"
 
 namespace sluice::graph {
@@ -248,7 +249,13 @@ std::vector<std::string> stage_notes(const StageSpec& stage) {
 std::string engine_text(const Pipeline& pipeline) {
   constexpr std::array kClocks{"auto", "wall", "recorded"};
   const EngineSpec& engine = pipeline.engine;
-  std::string text = engine.kind == EngineKind::kRedis ? "redis" : "embedded " + engine.path;
+  const std::string_view clock = kClocks[static_cast<size_t>(pipeline.clock)];
+  if (engine.kind == EngineKind::kRedis)
+    return fmt::format(
+        "{}{}, clock {}", without_passwords(engine.url),
+        engine.min_replicas == 0 ? "" : fmt::format(", min_replicas {}", engine.min_replicas),
+        clock);
+  std::string text = "embedded " + engine.path;
   switch (engine.durability) {
     case Durability::kCommit:
       text += ", durability commit";
@@ -260,7 +267,7 @@ std::string engine_text(const Pipeline& pipeline) {
       text += fmt::format(", durability group {}ms", engine.group_interval.count());
       break;
   }
-  return fmt::format("{}, clock {}", text, kClocks[static_cast<size_t>(pipeline.clock)]);
+  return fmt::format("{}, clock {}", text, clock);
 }
 
 std::string joined_with(const std::vector<std::string>& words, std::string_view between) {

@@ -61,10 +61,12 @@ enum class Durability { kCommit, kGroup, kOs };
 
 struct EngineSpec {
   EngineKind kind = EngineKind::kEmbedded;
-  std::string path;      // embedded: the store's folder
-  std::string url;       // redis
-  uint32_t shards = 1;   // redis: partitions of each stream
-  std::string shard_by;  // field whose value says which; keys of a unit carry it as hash tag
+  std::string path;           // embedded: the store's folder
+  std::string url;            // redis
+  uint32_t shards = 1;        // redis: partitions of each stream
+  std::string shard_by;       // field whose value says which; keys of a unit carry it as hash tag
+  std::string consumer;       // redis: this host among those that share its groups; empty: its name
+  uint32_t min_replicas = 0;  // redis: replicas that external effects wait for
   Durability durability = Durability::kGroup;
   milliseconds group_interval{5};
   Place place;

@@ -131,7 +131,7 @@ TEST_F(FileKeys, ChoicesAreThoseOfTheLoader) {
         if (written != text.npos && key.needed)
           text.replace(written, text.find('\n', written) - written, line);
         else
-          text = file_with(place.section, line + (word == "redis" ? "\n  url: a://b" : ""));
+          text = file_with(place.section, line + (word == "redis" ? "\n  url: redis://b" : ""));
         EXPECT_FALSE(is_refused(text)) << text;
       }
     }
