@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cli/engine.h"
 #include "cli/findings_output.h"
 #include "cli/fix.h"
 #include "cli/human.h"
@@ -59,7 +60,7 @@ std::string verdict(const Checked& checked, bool color) {
 // Mends `path` round by round; a round that makes things worse is taken back. Says what changed.
 Result<graph::Loaded> check_and_fix(Common& common, const std::string& path,
                                     const plugin::Catalog& catalog, std::string& diff) {
-  graph::Loaded loaded = graph::load_pipeline(path, catalog);
+  graph::Loaded loaded = graph::load_pipeline(path, catalog, load_options());
   const auto original = read_file(common.disk, path, kFileBytesMax);
   if (!original) return loaded;  // a finding says so
   std::string text = *original;
@@ -67,7 +68,7 @@ Result<graph::Loaded> check_and_fix(Common& common, const std::string& path,
     const Fixed fixed = apply_fixes(text, path, loaded.findings);
     if (fixed.applied == 0) break;
     SLUICE_TRY(write_file_atomically(common.disk, path, fixed.text));
-    graph::Loaded next = graph::load_pipeline(path, catalog);
+    graph::Loaded next = graph::load_pipeline(path, catalog, load_options());
     if (next.findings.size() >= loaded.findings.size() &&
         error_count(next) >= error_count(loaded)) {
       SLUICE_TRY(write_file_atomically(common.disk, path, text));
@@ -159,7 +160,7 @@ int run_check(Common& common, const CheckOptions& options) {
   for (const std::string& path : *files) {
     std::string diff;
     auto loaded = options.fix ? check_and_fix(common, path, *catalog, diff)
-                              : graph::load_pipeline(path, *catalog);
+                              : graph::load_pipeline(path, *catalog, load_options());
     if (!loaded) return fail(common, loaded.status());
     all.push_back({path, std::move(loaded).value(), std::nullopt});
     if (auto& pipeline = all.back().loaded.pipeline; pipeline && !options.only.empty()) {

@@ -31,10 +31,11 @@ class Ctl {
       : common_(common),
         place_(place),
         command_(std::move(command)),
-        inbox_(common.disk, runtime::inbox_folder(place.path)) {}
+        inbox_(common.disk, runtime::inbox_folder(place.engine.path)) {}
 
   int run() {
     if (const Status sound = command_.check(); !sound.is_ok()) return fail(common_, kUsage, sound);
+    if (on_redis(place_.engine)) return apply_beside_hosts();
     // A folder that is no store must not become one.
     if (const auto seen = open_for_reading(common_, place_); !seen)
       return fail(common_, seen.status());
@@ -60,6 +61,15 @@ class Ctl {
       if (now - began >= kWaitMax) return AppliedBy::kNobody;
       std::this_thread::sleep_for(kLookInterval);
     }
+  }
+
+  // Redis takes it from whoever comes, while hosts run.
+  int apply_beside_hosts() {
+    const auto opened = open_for_writing(common_, place_);
+    if (!opened) return fail(common_, opened.status());
+    const Status applied = runtime::apply_command(*opened->store, command_);
+    if (!applied.is_ok()) return fail(common_, applied);
+    return tell(AppliedBy::kThis);
   }
 
   // False while a run has the store.
@@ -88,7 +98,7 @@ class Ctl {
                        fmt::format("not applied within 5 s: a process has the store and has not "
                                    "taken the command. It waits in {}/{}.json and is applied as "
                                    "soon as a host takes it; remove the file to withdraw it",
-                                   runtime::inbox_folder(place_.path), command_.id)));
+                                   runtime::inbox_folder(place_.engine.path), command_.id)));
   }
 
   int tell(AppliedBy by) {
@@ -113,8 +123,9 @@ class Ctl {
       return kFine;
     }
     common_.out << done_text()
-                << (host ? " The running host has applied it.\n"
-                         : " No host was running; it holds from the next start on.\n");
+                << (on_redis(place_.engine) ? " Every host of this Redis sees it at once.\n"
+                    : host                  ? " The running host has applied it.\n"
+                           : " No host was running; it holds from the next start on.\n");
     if (!still.empty())
       common_.out << still << " is set as well: still nothing is ordered until it is cleared.\n";
     return kFine;

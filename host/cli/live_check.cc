@@ -17,10 +17,13 @@
 #include <sstream>
 
 #include "base/iso_time.h"
+#include "cli/engine.h"
 #include "cli/human.h"
+#include "cli/redis_check.h"
 #include "engine/embedded_store.h"
 #include "engine/maintenance.h"
 #include "graph/findings.h"
+#include "redis/network.h"
 
 namespace sluice::cli {
 
@@ -80,13 +83,12 @@ class LiveCheck {
  public:
   LiveCheck(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock)
       : pipeline_(pipeline), disk_(disk), clock_(clock), findings_(pipeline.file) {
-    report_.path = pipeline.engine.path;
+    report_.path = store_name(pipeline.engine);
   }
 
   LiveReport run() {
-    if (pipeline_.engine.kind != graph::EngineKind::kEmbedded) {
-      add(Fault::kStoreUnusable, pipeline_.engine.place,
-          "an engine of kind redis is not looked at by --live", "kind: embedded");
+    if (on_redis(pipeline_.engine)) {
+      look_at_redis();
     } else if (find_folder()) {
       look_inside();
     }
@@ -102,6 +104,73 @@ class LiveCheck {
            std::string suggestion = {}) {
     findings_.add(fault, place.line, place.column, std::move(text), std::move(expected),
                   std::move(suggestion));
+  }
+
+  // Redis
+  // ---------------------------------------------------------------------------------------------
+
+  void look_at_redis() {
+    const auto states = ask_servers(pipeline_.engine, clock_);
+    if (!states) {
+      add(Fault::kStoreUnusable, pipeline_.engine.place, states.status().text(),
+          "a server that answers");
+      return;
+    }
+    report_.exists = true;
+    for (const ServerState& state : *states) {
+      say("server", server_text(state));
+      say("promise", promise_text(state, pipeline_.engine.min_replicas));
+      for (const ServerFault& fault : server_faults(state, pipeline_.engine.min_replicas))
+        add(fault_of(fault.kind), pipeline_.engine.place, fault.text, fault.expected);
+    }
+    // Looks with the rights of a host, so that what is missing is said now.
+    auto options = redis_options(pipeline_.engine, StoreUse::kLook);
+    if (!options) return;
+    const auto store = redis::RedisStore::open(*options, redis::system_network(), clock_);
+    if (!store) {
+      add(Fault::kStoreUnusable, pipeline_.engine.place, store.status().text(),
+          "a user with the rights that docs/redis.md lists");
+      return;
+    }
+    for (const graph::StreamSpec& spec : pipeline_.streams) (*store)->find_stream(spec.name);
+    check_streams(**store);
+    check_lost(**store);
+  }
+
+  static Fault fault_of(ServerFault::Kind kind) {
+    switch (kind) {
+      case ServerFault::Kind::kTooOld:
+      case ServerFault::Kind::kReadOnly:
+        return Fault::kStoreUnusable;
+      case ServerFault::Kind::kEvicts:
+        return Fault::kServerEvicts;
+      case ServerFault::Kind::kReplicas:
+        return Fault::kServerReplicas;
+      case ServerFault::Kind::kClock:
+        return Fault::kClockBehind;
+      case ServerFault::Kind::kNotKept:
+      case ServerFault::Kind::kFailing:
+      case ServerFault::Kind::kMemory:
+        break;
+    }
+    return Fault::kServerWeak;
+  }
+
+  // Entries below a group's position are read; those between it and the first that is left are
+  // gone.
+  void check_lost(const stream::Store& store) {
+    for (const stream::StreamInfo& info : store.streams()) {
+      const auto spec = std::ranges::find(pipeline_.streams, info.name, &graph::StreamSpec::name);
+      if (spec == pipeline_.streams.end()) continue;
+      for (const stream::GroupInfo& group : info.groups) {
+        // What is there is the newest part; a group cannot have more before it than that.
+        if (group.lag <= info.length) continue;
+        add(Fault::kEntriesTrimmed, spec->place,
+            fmt::format("{} of {} were trimmed by somebody before group {} read them",
+                        plural(group.lag - info.length, "entry", "entries"), info.name, group.name),
+            "nobody else trims the streams of a pipeline: no MAXLEN, XTRIM or XDEL there");
+      }
+    }
   }
 
   // The folder
@@ -375,7 +444,7 @@ std::string live_text(const LiveReport& report) {
   std::string text;
   for (const LiveReport::Topic& topic : report.topics)
     text += fmt::format("  {:<11} {}\n", topic.name, topic.text);
-  if (exit_of(report) != kFine) text += "  a run would be refused\n";
+  if (exit_of(report) != kFine) text += "  nothing should run on it as it is\n";
   return text;
 }
 

@@ -14,7 +14,8 @@
 namespace sluice::cli {
 
 struct LiveReport {
-  // One thing looked at: "store", "durability", "streams", "groups", "integrity", "disk", "clock".
+  // One thing looked at: "store", "durability", "streams", "groups", "integrity", "disk", "clock";
+  // on Redis "server", "promise", "streams", "groups".
   struct Topic {
     std::string name;
     std::string text;  // a sentence or two
@@ -29,10 +30,11 @@ struct LiveReport {
   std::optional<WallTime> last_commit;  // of a store that holds any
 };
 
-// Looks at the embedded store of `pipeline`: folder, permissions, who writes it, what is in it,
-// whether every record is what was written, room on the disk, the clock.
+// Looks at the store of `pipeline`. Embedded: folder, permissions, who writes it, what is in it,
+// whether every record is what was written, room on the disk, the clock. Redis: version, settings
+// and what they promise, replicas, memory, the clock, what is in it.
 //
-// Reads only, also while another process writes; reading everything back takes as long as the store
+// Reads only, also while another process writes; reading an embedded store back takes as long as it
 // is large. What is wrong is in the report, never an error.
 LiveReport check_live(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock);
 

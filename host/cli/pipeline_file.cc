@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "cli/engine.h"
 #include "cli/findings_output.h"
 
 namespace sluice::cli {
@@ -14,7 +15,7 @@ std::unique_ptr<PipelineFile> open_pipeline(Common& common, const std::string& p
     return nullptr;
   }
   auto file = std::make_unique<PipelineFile>(PipelineFile{std::move(*catalog), {}});
-  graph::Loaded loaded = graph::load_pipeline(path, file->catalog);
+  graph::Loaded loaded = graph::load_pipeline(path, file->catalog, load_options());
   if (!loaded.pipeline) {
     common.err << (common.format == Format::kJson ? findings_json(loaded.findings)
                                                   : findings_text(loaded.findings));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/engine.h"
 #include "cli/findings_output.h"
 #include "cli/json_writer.h"
 #include "cli/pipeline_file.h"
@@ -334,7 +335,7 @@ int print_why(Common& common, const graph::Pipeline& pipeline, const Effective& 
 int run_print(Common& common, const PrintOptions& options) {
   const auto catalog = plugin::Catalog::scan(common.plugins_folder);
   if (!catalog) return fail(common, kInvalidInput, catalog.status());
-  const graph::Loaded loaded = graph::load_pipeline(options.file, *catalog);
+  const graph::Loaded loaded = graph::load_pipeline(options.file, *catalog, load_options());
   if (!loaded.pipeline) {
     common.err << (common.format == Format::kJson ? findings_json(loaded.findings)
                                                   : findings_text(loaded.findings));

@@ -14,9 +14,9 @@
 #include "base/iso_time.h"
 #include "base/log.h"
 #include "cli/account.h"
+#include "cli/engine.h"
 #include "cli/human.h"
 #include "cli/pipeline_file.h"
-#include "engine/embedded_store.h"
 #include "graph/only.h"
 #include "graph/pipeline.h"
 #include "ops/metrics_server.h"
@@ -88,24 +88,12 @@ class ProgressBar {
   bool drawn_ = false;
 };
 
-engine::Options engine_options(const graph::EngineSpec& spec) {
-  engine::Options options;
-  switch (spec.durability) {
-    case graph::Durability::kCommit:
-      options.durability = engine::Durability::kCommit;
-      break;
-    case graph::Durability::kGroup:
-      options.durability = engine::Durability::kGroup;
-      options.group_interval = spec.group_interval;
-      break;
-    case graph::Durability::kOs:
-      options.durability = engine::Durability::kOs;
-      break;
-  }
-  return options;
-}
-
-std::string durability_text(const graph::EngineSpec& spec) {
+// What is durable, in a word or two.
+std::string promise_text(const graph::EngineSpec& spec) {
+  if (on_redis(spec))
+    return spec.min_replicas == 0
+               ? "durable as the server is set"
+               : fmt::format("acts wait for {}", plural(spec.min_replicas, "replica", "replicas"));
   switch (spec.durability) {
     case graph::Durability::kCommit:
       return "commit";
@@ -171,10 +159,6 @@ class Run {
       : common_(common), request_(std::move(request)), pipeline_(pipeline) {}
 
   int run() {
-    if (pipeline_.engine.kind != graph::EngineKind::kEmbedded)
-      return fail(
-          common_, kInvalidInput,
-          Status(Code::kInvalid, "engine redis is not part of this build; use kind: embedded"));
     runtime::RunOptions options;
     for (const std::string& text : request_.inputs) {
       auto input = parse_input(pipeline_, text);
@@ -184,15 +168,14 @@ class Run {
     if (const Status clock = choose_clock(options); !clock.is_ok())
       return fail(common_, kUsage, clock);
     const Clock& clock = recorded_ ? static_cast<const Clock&>(manual_) : common_.clock;
-    auto store = engine::EmbeddedStore::open(pipeline_.engine.path,
-                                             engine_options(pipeline_.engine), common_.disk, clock);
+    auto store = open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_);
     if (!store) return fail(common_, store.status());
 
     Account account(pipeline_);
     ProgressBar progress(common_.err, common_.err_is_terminal && common_.format == Format::kHuman);
     const runtime::Runtime* running = nullptr;
     options.real_clock = &common_.clock;
-    options.inbox = runtime::inbox_folder(pipeline_.engine.path);
+    if (!on_redis(pipeline_.engine)) options.inbox = runtime::inbox_folder(pipeline_.engine.path);
     options.should_stop = [&] {
       if (running != nullptr && !serves_) progress.draw(*running, account, clock.now(), recorded_);
       return g_signals.load() > 0;
@@ -255,7 +238,7 @@ class Run {
                                   ? plural(pipeline_.stages.size(), "stage", "stages")
                                   : fmt::format("only {}", fmt::join(request_.only, ", "));
     common_.err << fmt::format("{}: {}, store {} ({}), {} clock{}\n", pipeline_.name, which,
-                               pipeline_.engine.path, durability_text(pipeline_.engine),
+                               store_name(pipeline_.engine), promise_text(pipeline_.engine),
                                recorded_ ? "recorded" : "wall",
                                serves_ ? "; stop with ctrl-c" : "");
   }

@@ -178,10 +178,8 @@ Status check_file(Common& common, const std::string& path, const graph::Schema& 
 }
 
 Status check_stream(Common& common, Gate& gate, Report& report) {
-  if (gate.file->pipeline.engine.kind != graph::EngineKind::kEmbedded)
-    return {Code::kInvalid, "this command reads embedded stores only"};
-  const std::string path = gate.file->pipeline.engine.path;
-  const StorePlace place{std::move(gate.file), path};
+  const graph::EngineSpec engine = gate.file->pipeline.engine;
+  const StorePlace place{std::move(gate.file), engine};
   SLUICE_ASSIGN(store, open_for_reading(common, place));
   const stream::StreamId stream = store->find_stream(gate.source->name);
   if (stream == 0) return Status::ok();  // nothing was ever written

@@ -1,25 +1,11 @@
 #include "cli/store_access.h"
 
-#include "engine/embedded_store.h"
-
 namespace sluice::cli {
-
-namespace {
-
-// Changes by hand are few, and each is to be on the disk when the command says so.
-engine::Options options_by_hand() {
-  engine::Options options;
-  options.durability = engine::Durability::kCommit;
-  options.background = false;
-  return options;
-}
-
-}  // namespace
 
 Status with_remedy(const Status& error, const StorePlace& place) {
   if (error.code() == Code::kNotFound)
     return Status(Code::kNotFound,
-                  "there is no store in " + place.path + " yet; " +
+                  "there is no store in " + place.name() + " yet; " +
                       (place.file ? "`sluice run " + place.file->pipeline.file + "` creates it"
                                   : "name the pipeline file, or the folder its run writes"));
   if (error.code() == Code::kConflict)
@@ -41,30 +27,37 @@ std::optional<StorePlace> find_store(Common& common, const std::string& file_or_
   const auto listed = common.disk.list(file_or_folder);
   const bool yaml = file_or_folder.ends_with(".yaml") || file_or_folder.ends_with(".yml");
   if (listed || (listed.status().code() == Code::kNotFound && !yaml))
-    return StorePlace{nullptr, file_or_folder};
+    return StorePlace{
+        nullptr, {.path = file_or_folder, .url = {}, .shard_by = {}, .consumer = {}, .place = {}}};
   auto file = open_pipeline(common, file_or_folder);
   if (!file) {
     exit = kInvalidInput;
     return std::nullopt;
   }
-  if (file->pipeline.engine.kind != graph::EngineKind::kEmbedded) {
-    exit = fail(common, kInvalidInput,
-                Status(Code::kInvalid, "this command reads embedded stores only"));
-    return std::nullopt;
-  }
-  std::string path = file->pipeline.engine.path;
-  return StorePlace{std::move(file), std::move(path)};
+  graph::EngineSpec engine = file->pipeline.engine;
+  return StorePlace{std::move(file), std::move(engine)};
+}
+
+std::optional<StorePlace> find_files(Common& common, const std::string& file_or_folder, int& exit) {
+  auto place = find_store(common, file_or_folder, exit);
+  if (!place || !on_redis(place->engine)) return place;
+  exit = fail(common, kInvalidInput,
+              Status(Code::kInvalid,
+                     "this command is about the files of an embedded store; Redis "
+                     "keeps its own, see redis-check-aof and redis-check-rdb"));
+  return std::nullopt;
 }
 
 Result<std::unique_ptr<stream::Store>> open_for_reading(Common& common, const StorePlace& place) {
-  auto store = engine::EmbeddedStore::open_read_only(place.path, common.disk, common.clock);
+  auto store =
+      open_store(common, place.engine, StoreUse::kLook, common.clock, false, place.pipeline());
   if (!store) return with_remedy(store.status(), place);
-  return std::unique_ptr<stream::Store>(std::move(*store));
+  return store;
 }
 
 Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place) {
   auto clock = std::make_unique<ManualClock>();
-  auto store = engine::EmbeddedStore::open_read_only(place.path, common.disk, *clock);
+  auto store = open_store(common, place.engine, StoreUse::kLook, *clock, false, place.pipeline());
   if (!store) return with_remedy(store.status(), place);
   clock->advance_to((*store)->last_commit_time());
   return StoreAsLeft{std::move(clock), std::move(*store)};
@@ -82,6 +75,10 @@ int look_as_left(
         common, kUsage,
         Status(Code::kInvalid,
                std::string(command) + " needs the pipeline file: it says which stream is what"));
+  if (on_redis(place->engine) && common.format == Format::kHuman)
+    common.err << command << ": " << place->name()
+               << " is read as it is now; what hosts and others commit meanwhile may look "
+                  "unfinished, and looking again tells\n";
   for (int tries = 1;; ++tries) {
     const auto opened = open_as_left(common, *place);
     if (!opened) return fail(common, opened.status());
@@ -92,20 +89,20 @@ int look_as_left(
 }
 
 Result<WritableStore> open_for_writing(Common& common, const StorePlace& place) {
-  WallTime last_commit;
-  {
+  WritableStore opened;
+  const bool wall = on_redis(place.engine) || (place.pipeline() != nullptr &&
+                                               place.pipeline()->clock == graph::ClockMode::kWall);
+  WallTime last_commit{};
+  if (!on_redis(place.engine)) {
     SLUICE_ASSIGN(seen, open_for_reading(common, place));
     last_commit = seen->last_commit_time();
   }
-  WritableStore opened;
-  const bool wall =
-      place.pipeline() != nullptr && place.pipeline()->clock == graph::ClockMode::kWall;
   if (wall)
     opened.clock = std::make_unique<SystemClock>();
   else
     opened.clock = std::make_unique<ManualClock>(last_commit);
   auto store =
-      engine::EmbeddedStore::open(place.path, options_by_hand(), common.disk, *opened.clock);
+      open_store(common, place.engine, StoreUse::kChange, *opened.clock, false, place.pipeline());
   if (!store) return with_remedy(store.status(), place);
   opened.store = std::move(*store);
   // How much a stream keeps is said at each start, not stored.

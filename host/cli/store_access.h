@@ -1,5 +1,4 @@
-// Stores as the commands open them: the one place of the program, beside `run`, that knows which
-// engine stands behind the contract.
+// Stores as the commands open them.
 #pragma once
 
 #include <functional>
@@ -9,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/common.h"
+#include "cli/engine.h"
 #include "cli/pipeline_file.h"
 #include "stream/store.h"
 
@@ -17,8 +17,10 @@ namespace sluice::cli {
 // Whose store a command looks at: that of a pipeline file, or a store's own folder.
 struct StorePlace {
   std::unique_ptr<PipelineFile> file;  // null: a folder was named
-  std::string path;                    // of the store
+  graph::EngineSpec engine;
 
+  // As a user is told: a folder, or a url.
+  std::string name() const { return store_name(engine); }
   const graph::Pipeline* pipeline() const { return file ? &file->pipeline : nullptr; }
 
   // The engine's name of a stream called by its key in the file or by its name.
@@ -28,10 +30,14 @@ struct StorePlace {
 // Errors are said on `err`; nullopt ends the command with `exit`.
 std::optional<StorePlace> find_store(Common& common, const std::string& file_or_folder, int& exit);
 
+// The same for commands that work on the files of an embedded store.
+std::optional<StorePlace> find_files(Common& common, const std::string& file_or_folder, int& exit);
+
 // The same error with what to do about it: no store yet, or another process has it.
 Status with_remedy(const Status& error, const StorePlace& place);
 
-// Opens for reading, also while another process writes: what was committed when this was called.
+// Opens for reading, also while another process writes: embedded what was committed when this was
+// called, on Redis what is there at each look.
 //
 // Errors: kNotFound with what creates a store; kCorrupt; kIo.
 Result<std::unique_ptr<stream::Store>> open_for_reading(Common& common, const StorePlace& place);
@@ -43,7 +49,8 @@ struct StoreAsLeft {
 };
 
 // Opens for reading as of the last commit: keys that have expired since are still there, so that
-// what is judged is one moment. Errors: as `open_for_reading`.
+// what is judged is one moment. Redis has no such moment: it is read as it is, and hosts may go on.
+// Errors: as `open_for_reading`.
 Result<StoreAsLeft> open_as_left(Common& common, const StorePlace& place);
 
 // Shows `look` the store of a pipeline file as its last commit left it. A host that runs may remove
@@ -61,10 +68,11 @@ struct WritableStore {
   std::unique_ptr<stream::Store> store;
 };
 
-// Opens for writing with the streams of the pipeline as their options say; creates nothing.
+// Opens for writing with the streams of the pipeline as their options say; creates nothing. On
+// Redis runs go on beside it, and the server's clock counts.
 //
-// The clock stands at the last commit unless the pipeline runs on wall time: under a recorded clock
-// the system's time is months ahead, and opening with it would expire every key.
+// Embedded: the clock stands at the last commit unless the pipeline runs on wall time: under a
+// recorded clock the system's time is months ahead, and opening with it would expire every key.
 //
 // Errors: kConflict while a run has the store, with its process id and what to do; else as above.
 Result<WritableStore> open_for_writing(Common& common, const StorePlace& place);

@@ -46,23 +46,23 @@ std::string report_text(const engine::VerifyReport& report, const std::string& p
 
 int run_verify(Common& common, const std::string& file) {
   int exit = kFine;
-  const auto place = find_store(common, file, exit);
+  const auto place = find_files(common, file, exit);
   if (!place) return exit;
-  const auto report = engine::verify(place->path, common.disk);
+  const auto report = engine::verify(place->engine.path, common.disk);
   if (!report) return fail(common, with_remedy(report.status(), *place));
   common.out << (common.format == Format::kJson
                      ? report_json(*report)
-                     : report_text(*report, place->path, common.out_style));
+                     : report_text(*report, place->engine.path, common.out_style));
   return report->is_good() ? kFine : kCorruptStore;
 }
 
 int run_repair(Common& common, const std::string& file) {
   int exit = kFine;
-  const auto place = find_store(common, file, exit);
+  const auto place = find_files(common, file, exit);
   if (!place) return exit;
   // Time stands at the epoch: keys of a recorded run must not expire because it is repaired today.
   const ManualClock clock;
-  const auto report = engine::repair(place->path, common.disk, clock);
+  const auto report = engine::repair(place->engine.path, common.disk, clock);
   if (!report) return fail(common, with_remedy(report.status(), *place));
   if (common.format == Format::kJson) {
     JsonWriter json;
@@ -73,7 +73,7 @@ int run_repair(Common& common, const std::string& file) {
     return kFine;
   }
   for (const std::string& action : report->actions) common.out << action << '\n';
-  common.out << place->path << ": "
+  common.out << place->engine.path << ": "
              << (report->folder.empty() ? "nothing to repair"
                                         : "repaired; what was damaged is kept in " + report->folder)
              << '\n';

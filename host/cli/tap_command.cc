@@ -40,7 +40,7 @@ int run_tap(Common& common, const TapOptions& options) {
   const stream::StreamId stream = (*store)->find_stream(name);
   if (stream == 0)
     return fail(common, kStore,
-                Status(Code::kNotFound, "no stream \"" + name + "\" in " + place->path +
+                Status(Code::kNotFound, "no stream \"" + name + "\" in " + place->name() +
                                             "; `sluice streams " + options.file + "` lists them"));
   const Status done = tap(**store, stream, from, options.limit, common.out);
   return done.is_ok() ? static_cast<int>(kFine) : fail(common, done);

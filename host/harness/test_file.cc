@@ -129,7 +129,10 @@ class Reader {
     if (known != loaded_.end()) return known->second;
     Variables environment = variables;
     environment.emplace("SLUICE_DATA", data_folder(scratch_));
-    graph::Loaded loaded = graph::load_pipeline(file_.pipeline_path, catalog_, {environment});
+    graph::LoadOptions options;
+    options.environment = environment;
+    options.redis = true;  // a test has a store of its own, whatever the file says
+    graph::Loaded loaded = graph::load_pipeline(file_.pipeline_path, catalog_, options);
     std::shared_ptr<const graph::Pipeline> pipeline;
     if (loaded.pipeline) {
       // What a test expects must not be trimmed away before it looks.

@@ -181,7 +181,7 @@ TEST_F(LiveCheckTest, DamageIsFoundAndEndsWithItsCode) {
   ASSERT_FALSE(report.findings.empty());
   EXPECT_EQ(report.findings[0].code, "S0603");
   EXPECT_EQ(exit_of(report), kCorruptStore);
-  EXPECT_THAT(live_text(report), HasSubstr("a run would be refused"));
+  EXPECT_THAT(live_text(report), HasSubstr("nothing should run on it"));
 }
 
 TEST_F(LiveCheckTest, FileInPlaceOfTheFolderIsFound) {

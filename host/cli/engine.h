@@ -1,0 +1,46 @@
+// The one place of the program that knows which engines there are, and opens their stores.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "cli/common.h"
+#include "graph/pipeline.h"
+#include "redis/redis_store.h"
+#include "stream/store.h"
+
+namespace sluice::cli {
+
+enum class StoreUse {
+  kRun,     // by the host: alone in an embedded store, one of several on Redis
+  kChange,  // by hand: few changes, each durable when it was made; embedded: while nobody runs
+  kLook,    // reading, also while others write; embedded: what was committed when this was called
+};
+
+// The store of `engine`. `clock` outlives it; on Redis it counts only when time is `recorded`,
+// else the server's does. `pipeline`, which may be null, names the streams that `Store::streams`
+// lists on Redis before they are opened.
+//
+// Errors: kNotFound for an embedded store that is only looked at and is not there; kConflict while
+//         another process writes an embedded store; kUnavailable when Redis cannot be reached;
+//         kInvalid for what Redis refuses.
+Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::EngineSpec& engine,
+                                                  StoreUse use, const Clock& clock,
+                                                  bool recorded = false,
+                                                  const graph::Pipeline* pipeline = nullptr);
+
+// How this program reads pipeline files: with all its engines.
+graph::LoadOptions load_options();
+
+// Where the store is, as a user is told: a folder, or a url without its password.
+std::string store_name(const graph::EngineSpec& engine);
+
+// What `open_store` connects to and as whom. Errors: kInvalid for the url.
+Result<redis::Options> redis_options(const graph::EngineSpec& engine, StoreUse use);
+
+inline bool on_redis(const graph::EngineSpec& engine) {
+  return engine.kind == graph::EngineKind::kRedis;
+}
+
+}  // namespace sluice::cli
