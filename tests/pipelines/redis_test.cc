@@ -1,0 +1,326 @@
+// Whole pipelines on a real Redis server, through the built program: the same ends as on the
+// embedded engine, and nothing lost or doubled when hosts and servers die.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <set>
+
+#include "engine/embedded_store.h"
+#include "fixtures/program.h"
+#include "fixtures/redis_server.h"
+#include "redis/redis_store.h"
+
+namespace sluice {
+namespace {
+
+using testing::Ended;
+using testing::eventually;
+using ::testing::HasSubstr;
+using testing::Program;
+using testing::RedisServer;
+
+const std::string kTrade = SLUICE_SOURCE_DIR "/pipelines/trade.yaml";
+const std::string kSample = SLUICE_SOURCE_DIR "/pipelines/samples/decisions.ndjson";
+const std::string kProbes = SLUICE_BINARY_DIR "/tests/runtime_plugins";
+
+constexpr const char* kTerminalStreams[] = {
+    "quantum:stream:execution.result", "quantum:stream:apply.result",
+    "quantum:stream:trade.duplicate", "quantum:stream:dead"};
+
+// Fields that hold when, in which order and at what price an order was sent: as in trade_test.
+bool is_of_the_moment(std::string_view field) {
+  static const std::set<std::string_view> kFields = {"timestamp", "payload",      "sent_us",
+                                                     "result_us", "order_id",     "avg_price",
+                                                     "fee",       "steps_results"};
+  return kFields.contains(field);
+}
+
+std::multiset<std::string> terminal_records(const stream::Store& store) {
+  std::multiset<std::string> records;
+  for (const char* name : kTerminalStreams) {
+    const stream::StreamId id = store.find_stream(name);
+    if (id == 0) continue;
+    const auto range = store.range(id, EntryId{}, 1'000'000);
+    EXPECT_TRUE(range.is_ok()) << range.status().text();
+    if (!range) continue;
+    for (const stream::Entry& entry : *range) {
+      std::string text = name;
+      for (const stream::FieldView& field : entry.fields.view()) {
+        if (field.name == "sluice.deliveries" || field.name == "sluice.id") continue;
+        if (is_of_the_moment(field.name)) continue;
+        text += "\n" + std::string(field.name) + "=" + std::string(field.value);
+      }
+      records.insert(text);
+    }
+  }
+  return records;
+}
+
+// Empty when both are the same; else the first record of each side that the other lacks.
+std::string difference(const std::multiset<std::string>& expected,
+                       const std::multiset<std::string>& met) {
+  std::vector<std::string> missing, surplus;
+  std::ranges::set_difference(expected, met, std::back_inserter(missing));
+  std::ranges::set_difference(met, expected, std::back_inserter(surplus));
+  if (missing.empty() && surplus.empty()) return {};
+  return std::to_string(missing.size()) + " missing, " + std::to_string(surplus.size()) +
+         " not expected\nmissing: " + (missing.empty() ? "" : missing.front()) +
+         "\nnot expected: " + (surplus.empty() ? "" : surplus.front());
+}
+
+class RedisTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "sluice-on-redis-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::vector<std::string> variables(const std::string& url,
+                                     const std::string& consumer = "a") const {
+    std::vector<std::string> set = {"SLUICE_KLINES=" + klines_, "SLUICE_DISARM_ON_BURST=false",
+                                    "SLUICE_DATA=" + folder_ + "/store"};
+    if (!url.empty())
+      set.insert(set.end(),
+                 {"SLUICE_ENGINE=redis", "REDIS_URL=" + url, "SLUICE_CONSUMER=" + consumer});
+    return set;
+  }
+
+  // With an empty url on the embedded engine.
+  Program start_trade(const std::string& url, const std::string& input) const {
+    return Program({"run", kTrade, "--input", input, "--format", "json"}, folder_, variables(url));
+  }
+  Ended sluice(std::vector<std::string> arguments, const std::string& url) const {
+    return Program(std::move(arguments), folder_, variables(url)).wait();
+  }
+
+  // What a calm run on the embedded engine ends with.
+  std::multiset<std::string> expected_records(const std::string& input) const {
+    const Ended ended = start_trade("", input).wait();
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    const auto store =
+        engine::EmbeddedStore::open_read_only(folder_ + "/store", system_disk(), clock_);
+    EXPECT_TRUE(store.is_ok()) << store.status().text();
+    return store ? terminal_records(**store) : std::multiset<std::string>();
+  }
+
+  std::multiset<std::string> records_on(const RedisServer& server) const {
+    redis::Options options;
+    auto target = redis::parse_url(server.url());
+    EXPECT_TRUE(target.is_ok());
+    options.servers.target = std::move(target).value();
+    options.tracking = false;
+    const auto store = redis::RedisStore::open(options, redis::system_network(), clock_);
+    EXPECT_TRUE(store.is_ok()) << store.status().text();
+    return store ? terminal_records(**store) : std::multiset<std::string>();
+  }
+
+  // A pipeline over the probe plugin, on wall time.
+  std::string write_probe(const std::string& stages) const {
+    const std::string path = folder_ + "/probe.yaml";
+    std::ofstream(path)
+        << "api: sluice/v1\npipeline: probe\nclock: wall\n"
+           "engine: { kind: redis, url: \"${REDIS_URL}\", consumer: \"${SLUICE_CONSUMER}\" }\n"
+           "streams:\n  in: { external: true }\n  out: { unread: true, external: true }\n"
+           "  late: { unread: true, external: true }\n  dead: {}\nstages:\n"
+        << stages << "defaults: { dead_letter: dead, claim_idle: 500ms }\n";
+    return path;
+  }
+  Program serve_probe(const std::string& path, const RedisServer& server,
+                      const std::string& host) const {
+    std::filesystem::create_directories(folder_ + "/" + host);
+    return Program({"--plugins", kProbes, "run", path}, folder_ + "/" + host,
+                   variables(server.url(), host));
+  }
+
+  static size_t length(RedisServer& server, const std::string& stream) {
+    return static_cast<size_t>(server.command({"XLEN", stream}).integer);
+  }
+  static std::multiset<std::string> ids(RedisServer& server, const std::string& stream) {
+    std::multiset<std::string> ids;
+    const redis::Reply range = server.command({"XRANGE", stream, "-", "+"});
+    for (const redis::Reply& entry : range.items) {
+      const auto& fields = entry.items.at(1).items;
+      for (size_t i = 0; i + 1 < fields.size(); i += 2)
+        if (fields[i].text == "id") ids.insert(fields[i + 1].text);
+    }
+    return ids;
+  }
+
+  void expect_the_same_as_embedded(const std::string& input) {
+    const auto expected = expected_records(input);
+    ASSERT_FALSE(expected.empty());
+    RedisServer server({.append = RedisServer::Append::kEverySecond});
+    const Ended ended = start_trade(server.url(), input).wait();
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    EXPECT_THAT(ended.out, HasSubstr("\"balanced\":true"));
+    EXPECT_EQ(difference(expected, records_on(server)), "");
+    const Ended audit = sluice({"audit", kTrade}, server.url());
+    EXPECT_EQ(audit.exit_code, 0) << audit.out << audit.err;
+  }
+
+  std::string folder_;
+  std::string klines_;
+  SystemClock clock_;
+};
+
+TEST_F(RedisTest, TheSampleEndsAsOnTheEmbeddedEngine) { expect_the_same_as_embedded(kSample); }
+
+TEST_F(RedisTest, The510RecordedDecisionsEndAsOnTheEmbeddedEngine) {
+  const char* shared = std::getenv("SLUICE_SHARED");
+  const std::string data =
+      (shared != nullptr ? shared : SLUICE_SOURCE_DIR "/../shared") + std::string("/data");
+  const std::string decisions = data + "/decisions-2025-11-22.ndjson";
+  if (!std::filesystem::exists(decisions)) GTEST_SKIP() << "no recorded decisions at " << decisions;
+  klines_ = data + "/klines";
+  expect_the_same_as_embedded(decisions);
+}
+
+TEST_F(RedisTest, ASecondRunOverTheSameFilePublishesNothingNew) {
+  RedisServer server;
+  ASSERT_EQ(start_trade(server.url(), kSample).wait().exit_code, 0);
+  const auto records = records_on(server);
+  const size_t intents = length(server, "quantum:stream:trade.intent");
+  const Ended again = start_trade(server.url(), kSample).wait();
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(length(server, "quantum:stream:trade.intent"), intents);
+  EXPECT_EQ(difference(records, records_on(server)), "");
+}
+
+TEST_F(RedisTest, AForeignSetexWakesAParkedEntry) {
+  RedisServer server;
+  const std::string path = write_probe(
+      "  gate: { use: probe.gate, from: in, to: { out: out, late: late }, with: { "
+      "window: 1h } }\n");
+  Program host = serve_probe(path, server, "a");
+  eventually("the host has its group", [&] {
+    return length(server, "in") == 0 && server.command({"XINFO", "GROUPS", "in"}).items.size() == 1;
+  });
+  server.command({"XADD", "in", "*", "id", "7"});
+  eventually("the entry is pending", [&] {
+    return server.command({"XPENDING", "in", "gate"}).items.at(0).integer == 1;
+  });
+  server.command({"SETEX", "permit:7", "60", "yes"});
+  eventually("the permit was used", [&] { return length(server, "out") == 1; });
+  EXPECT_EQ(server.command({"EXISTS", "permit:7"}).integer, 0);
+  host.signal(SIGTERM);
+  EXPECT_EQ(host.wait().exit_code, 0);
+}
+
+TEST_F(RedisTest, AStopWhileTheServerIsAwayEndsWithTheCodeOfTheNetwork) {
+  RedisServer server;
+  const std::string path = write_probe("  copy: { use: probe.copy, from: in, to: { out: out } }\n");
+  Program host = serve_probe(path, server, "a");
+  server.command({"XADD", "in", "*", "id", "1"});
+  eventually("the host works", [&] { return length(server, "out") == 1; });
+  server.kill();
+  host.signal(SIGTERM);
+  const Ended ended = host.wait();
+  EXPECT_THAT(ended.exit_code, ::testing::AnyOf(0, 6)) << ended.err;
+}
+
+// Kills of the host and, every other time, of a server that syncs every write; SLUICE_KILLS sets
+// how many.
+TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
+  const auto expected = expected_records(kSample);
+  RedisServer measured({.append = RedisServer::Append::kAlways});
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(start_trade(measured.url(), kSample).wait().exit_code, 0);
+  const auto calm = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - begin);
+
+  const char* wanted = std::getenv("SLUICE_KILLS");
+  const int trials = wanted != nullptr ? std::atoi(wanted) : 5;
+  const unsigned seed = std::random_device{}();
+  std::mt19937 random(seed);
+  const auto pause = [&] {
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random() % static_cast<unsigned>(calm.count())));
+  };
+  int killed = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    SCOPED_TRACE("seed " + std::to_string(seed) + " trial " + std::to_string(trial));
+    RedisServer server({.append = RedisServer::Append::kAlways});
+    Program first = start_trade(server.url(), kSample);
+    pause();
+    if (trial % 2 == 0) server.restart();  // the host waits for it and goes on
+    if (trial % 4 == 0) pause();
+    first.signal(SIGKILL);
+    killed += first.wait().exit_code == -1 ? 1 : 0;
+    if (trial % 3 == 2) server.restart();
+    const Ended ended = start_trade(server.url(), kSample).wait();
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    ASSERT_EQ(difference(expected, records_on(server)), "");
+    const Ended audit = sluice({"audit", kTrade}, server.url());
+    ASSERT_EQ(audit.exit_code, 0) << audit.out;
+  }
+  EXPECT_GT(killed, 0);
+}
+
+TEST_F(RedisTest, AHostStoppedForLongerThanTheClaimTimeDoublesNothing) {
+  constexpr size_t kEntries = 3000;
+  RedisServer server;
+  const std::string path =
+      write_probe("  copy: { use: probe.copy, from: in, to: { out: out }, batch: 20 }\n");
+  Program a = serve_probe(path, server, "a");
+  Program b = serve_probe(path, server, "b");
+  std::set<std::string> expected;
+  for (size_t i = 0; i < kEntries; ++i) {
+    const std::string id = std::to_string(i);
+    expected.insert(id);
+    server.command({"XADD", "in", "*", "id", id});
+    if (i == kEntries / 3) a.signal(SIGSTOP);
+  }
+  // What it had taken is claimed by the other one.
+  eventually("all is done without the stopped host", [&] {
+    const redis::Reply groups = server.command({"XINFO", "GROUPS", "in"});
+    return length(server, "out") >= kEntries;
+  });
+  a.signal(SIGCONT);
+  eventually("nothing is pending", [&] {
+    return server.command({"XPENDING", "in", "copy"}).items.at(0).integer == 0;
+  });
+  a.signal(SIGTERM);
+  b.signal(SIGTERM);
+  EXPECT_EQ(a.wait().exit_code, 0);
+  EXPECT_EQ(b.wait().exit_code, 0);
+  const auto met = ids(server, "out");
+  EXPECT_EQ(met.size(), kEntries);
+  EXPECT_EQ(std::set<std::string>(met.begin(), met.end()), expected);
+}
+
+TEST_F(RedisTest, LiveCheckSaysWhatTheServerPromises) {
+  RedisServer safe({.append = RedisServer::Append::kAlways});
+  const Ended good = sluice({"check", "--live", kTrade}, safe.url());
+  EXPECT_EQ(good.exit_code, 0) << good.out << good.err;
+  EXPECT_THAT(good.out, HasSubstr("nothing acked is lost, neither when the server is killed nor"));
+
+  RedisServer cache({.config = {"maxmemory-policy allkeys-lru"}});
+  const Ended bad = sluice({"check", "--live", kTrade}, cache.url());
+  EXPECT_EQ(bad.exit_code, 4) << bad.out;
+  EXPECT_THAT(bad.out, HasSubstr("S0608"));
+  EXPECT_THAT(bad.out, HasSubstr("S0610"));
+
+  EXPECT_EQ(sluice({"check", "--live", kTrade}, "unix:///nonexistent/socket").exit_code, 4);
+}
+
+TEST_F(RedisTest, CommandsOfOperatorsHoldAtOnce) {
+  RedisServer server;
+  const Ended ended = sluice({"ctl", kTrade, "kill", "on", "--reason", "a test"}, server.url());
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("sees it at once"));
+  EXPECT_EQ(server.command({"EXISTS", "quantum:kill"}).integer, 1);
+  EXPECT_EQ(length(server, "quantum:stream:operator.command"), 1u);
+  const Ended streams = sluice({"streams", kTrade}, server.url());
+  EXPECT_EQ(streams.exit_code, 0) << streams.err;
+}
+
+}  // namespace
+}  // namespace sluice
