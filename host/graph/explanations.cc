@@ -287,10 +287,10 @@ pipeline: trade-lane-1)",
 takes up to 200 ASCII characters without blanks, a `group` up to 200 bytes.)"},
 
     {Fault::kKeyHasNoEffect,
-     R"(The key is known but says nothing here: `concurrency` is for stages that act on the world,
-`group` or `workers` for stages that read a stream, `url` for Redis. Whoever wrote it
-expects something that will not happen. Where a variable chooses the kind of the engine, keys of
-either kind may stand there.)",
+     R"(The key is known but says nothing here: `concurrency` is for stages that act on the
+world, `group` or `workers` for stages that read a stream, `url` for Redis. Whoever
+wrote it expects something that will not happen. Where a variable chooses the kind of
+the engine, keys of either kind may stand there.)",
      R"(stages:
   router:
     concurrency: 4
@@ -858,14 +858,15 @@ $ timedatectl set-ntp true; sluice run pipelines/trade.yaml)",
      R"(Set the clock before the run starts.)"},
 
     {Fault::kServerEvicts,
-     R"(With any `maxmemory-policy` but `noeviction` the server makes room by removing keys. What
-tells a duplicate, a permit, a limit or the kill switch would be gone without a word, and an order
-could be sent twice. With `noeviction` it refuses writes instead: hosts wait, and nothing is lost.)",
+     R"(With any `maxmemory-policy` but `noeviction` the server makes room by removing keys.
+What tells a duplicate, a permit, a limit or the kill switch would be gone without a
+word, and an order could be sent twice. With `noeviction` it refuses writes instead:
+hosts wait, and nothing is lost.)",
      R"($ redis-cli config set maxmemory-policy allkeys-lru
 # instead:
 $ redis-cli config set maxmemory-policy noeviction)",
-     R"(Set `maxmemory-policy noeviction`, in the server's file as well, and give pipelines a server
-that is no cache.)"},
+     R"(Set `maxmemory-policy noeviction`, in the server's file as well, and give pipelines a
+server that is no cache.)"},
 
     {Fault::kServerReplicas,
      R"(`engine.min_replicas` makes what acts on the world wait until so many replicas have the
@@ -878,24 +879,24 @@ connected_slaves:1)",
      R"(Start the replicas, or lower `min_replicas` and accept what a failover may take back.)"},
 
     {Fault::kServerWeak,
-     R"(The server keeps less than a pipeline takes for granted: no append-only file, a write to the
-disk that failed, or memory that is nearly used up. What was acked may be gone after a restart;
-then an entry is handled again and its dedup key does not know.)",
+     R"(The server keeps less than a pipeline takes for granted: no append-only file, a write
+to the disk that failed, or memory that is nearly used up. What was acked may be gone
+after a restart; then an entry is handled again and its dedup key does not know.)",
      R"($ redis-cli config get appendonly
 appendonly: no
 # instead:
 $ redis-cli config set appendonly yes)",
-     R"(Set `appendonly yes` and `appendfsync always` (or `everysec`, which a power cut may cost two
-seconds), make room on its disk, and raise `maxmemory`.)"},
+     R"(Set `appendonly yes` and `appendfsync always` (or `everysec`, which a power cut may
+cost two seconds), make room on its disk, and raise `maxmemory`.)"},
 
     {Fault::kEntriesTrimmed,
-     R"(Somebody trimmed a stream below the position of a group: XTRIM, XADD with MAXLEN, or XDEL by
-another program. The entries are gone, and no stage will see them.)",
+     R"(Somebody trimmed a stream below the position of a group: XTRIM, XADD with MAXLEN, or
+XDEL by another program. The entries are gone, and no stage will see them.)",
      R"($ redis-cli xadd quantum:stream:trade.intent maxlen 1000 '*' payload '{}'
 # instead:
 $ redis-cli xadd quantum:stream:trade.intent '*' payload '{}')",
-     R"(Leave trimming to `keep:` of the pipeline file, which waits for every group. Find out from
-the producer what was lost.)"},
+     R"(Leave trimming to `keep:` of the pipeline file, which waits for every group. Find out
+from the producer what was lost.)"},
 
     {Fault::kKeyExpires,
      R"(A stage waits for a key, such as a permit, longer than the key lives. A permit that comes
