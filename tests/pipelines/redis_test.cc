@@ -229,10 +229,18 @@ TEST_F(RedisTest, AStopWhileTheServerIsAwayEndsWithTheCodeOfTheNetwork) {
 // Kills of the host and, every other time, of a server that syncs every write; SLUICE_KILLS sets
 // how many.
 TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
-  const auto expected = expected_records(kSample);
+  // A server that syncs each write takes minutes for all of the sample's hours.
+  const std::string input = folder_ + "/input.ndjson";
+  {
+    std::ifstream sample(kSample);
+    std::ofstream few(input);
+    std::string line;
+    for (int i = 0; i < 40 && std::getline(sample, line); ++i) few << line << '\n';
+  }
+  const auto expected = expected_records(input);
   RedisServer measured({.append = RedisServer::Append::kAlways});
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_EQ(start_trade(measured.url(), kSample).wait().exit_code, 0);
+  ASSERT_EQ(start_trade(measured.url(), input).wait().exit_code, 0);
   const auto calm = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - begin);
 
@@ -248,14 +256,14 @@ TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
   for (int trial = 0; trial < trials; ++trial) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " trial " + std::to_string(trial));
     RedisServer server({.append = RedisServer::Append::kAlways});
-    Program first = start_trade(server.url(), kSample);
+    Program first = start_trade(server.url(), input);
     pause();
     if (trial % 2 == 0) server.restart();  // the host waits for it and goes on
     if (trial % 4 == 0) pause();
     first.signal(SIGKILL);
     killed += first.wait().exit_code == -1 ? 1 : 0;
     if (trial % 3 == 2) server.restart();
-    const Ended ended = start_trade(server.url(), kSample).wait();
+    const Ended ended = start_trade(server.url(), input).wait();
     ASSERT_EQ(ended.exit_code, 0) << ended.err;
     ASSERT_EQ(difference(expected, records_on(server)), "");
     const Ended audit = sluice({"audit", kTrade}, server.url());
