@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <string>
 
 #include "redis/errors.h"
 
@@ -56,6 +57,21 @@ uint16_t slot_of(std::string_view key) {
   const size_t close = open == key.npos ? open : key.find('}', open + 1);
   if (close != key.npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
   return crc16(key) % kSlots;
+}
+
+std::string_view slot_tag(uint16_t slot) {
+  static const auto tags = [] {
+    std::array<std::string, kSlots> found;
+    for (size_t missing = kSlots, i = 0; missing > 0; ++i) {
+      std::string text = std::to_string(i);
+      std::string& tag = found[crc16(text) % kSlots];
+      if (!tag.empty()) continue;
+      tag = std::move(text);
+      --missing;
+    }
+    return found;
+  }();
+  return tags.at(slot);
 }
 
 std::optional<Redirection> parse_redirection(std::string_view error, const Endpoint& by) {

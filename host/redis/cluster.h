@@ -21,6 +21,9 @@ constexpr uint16_t kSlots = 16'384;
 // Source: "Key distribution model" and "Hash tags" of the Redis cluster specification.
 uint16_t slot_of(std::string_view key);
 
+// Digits that as a hash tag lie in `slot`. Lives as long as the program.
+std::string_view slot_tag(uint16_t slot);
+
 // Where an error sends us.
 struct Redirection {
   bool asks = false;  // ASK: this once, with ASKING in front; else MOVED, for good

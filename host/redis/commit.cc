@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "redis/cluster.h"
 #include "redis/entries.h"
 #include "redis/names.h"
 
@@ -100,15 +101,17 @@ bool needs_token(std::span<const Unit> units) {
 
 // --- Looking it over
 
-Status CommitCall::encode(Commands& commands, const Handles& handles, std::span<const Unit> units,
-                          std::string_view clock, std::string_view token) {
+Status CommitCall::encode(Commands& commands, const Names& names, const Handles& handles,
+                          std::span<const Unit> units, std::string_view clock,
+                          std::string_view token) {
   SLUICE_TRY(collect(handles, units));
   SLUICE_TRY(check_names());
+  if (names.is_cluster()) SLUICE_TRY(check_slots());
   const bool recorded = !clock.empty();
   const size_t keys = (recorded ? 4 : 2) + emitted_.size() + others_.size() + groups_.size() +
                       written_ + 2 * counters_.size() + read_;
   begin_script(commands, scripts().commit, keys, arguments_);
-  add_keys(commands, units, recorded, token);
+  add_keys(commands, names, units, recorded, token);
   commands.arg(clock);
   commands.arg(token.empty() ? std::string_view() : kTokenLifeMs);
   for (const size_t count : {emitted_.size(), emitted_.size() + others_.size(), groups_.size(),
@@ -225,6 +228,23 @@ Status CommitCall::check_names() const {
   return Status::ok();
 }
 
+// A cluster runs a script where all its keys are.
+Status CommitCall::check_slots() const {
+  const uint16_t slot = slot_of(key_);
+  const auto check = [&](std::string_view name) {
+    if (slot_of(name) == slot) return Status::ok();
+    return Status(Code::kInvalid,
+                  fmt::format("{} is in slot {} of the cluster and {} in slot {}: names of one "
+                              "commit need one hash tag, such as {{a}}",
+                              key_, slot, name, slot_of(name)));
+  };
+  for (const OpenStream* stream : emitted_) SLUICE_TRY(check(stream->name));
+  for (const OpenStream* stream : others_) SLUICE_TRY(check(stream->name));
+  for (const std::string_view key : keys_) SLUICE_TRY(check(key));
+  for (const std::string_view counter : counters_) SLUICE_TRY(check(counter));
+  return Status::ok();
+}
+
 // From 1, as the script counts; 0 when it is not there.
 size_t CommitCall::index_of(const OpenStream* stream) const {
   const auto in_emitted = std::find(emitted_.begin(), emitted_.end(), stream);
@@ -241,13 +261,14 @@ size_t CommitCall::index_of(const OpenGroup* group) const {
 
 // --- Writing it down
 
-void CommitCall::add_keys(Commands& commands, std::span<const Unit> units, bool recorded,
-                          std::string_view token) const {
-  commands.arg(kGuardKey);
-  commands.arg(token.empty() ? kGuardKey : token);
+void CommitCall::add_keys(Commands& commands, const Names& names, std::span<const Unit> units,
+                          bool recorded, std::string_view token) const {
+  const std::string guard = names.guard(key_);
+  commands.arg(guard);
+  commands.arg(token.empty() ? guard : names.token(key_, token));
   if (recorded) {
-    commands.arg(kExpiryKey);
-    commands.arg(kClockKey);
+    commands.arg(names.expiry(key_));
+    commands.arg(names.clock(key_));
   }
   for (const OpenStream* stream : emitted_) commands.arg(stream->name);
   for (const OpenStream* stream : others_) commands.arg(stream->name);
@@ -258,7 +279,7 @@ void CommitCall::add_keys(Commands& commands, std::span<const Unit> units, bool 
   }
   for (const std::string_view counter : counters_) {
     commands.arg(counter);
-    commands.arg(note_key(counter));
+    commands.arg(names.note(counter));
   }
   for (const Unit& unit : units) {
     for (const Condition& condition : unit.conditions)

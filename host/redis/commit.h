@@ -29,10 +29,11 @@ class CommitCall {
  public:
   // `clock`: text of the recorded time, empty under the server's. `token`: empty for none.
   //
-  // Errors: kInvalid names what cannot be: unknown handles, wrong sizes, one name used in two ways.
-  //         Nothing was added to `commands` then.
-  Status encode(Commands& commands, const Handles& handles, std::span<const stream::Unit> units,
-                std::string_view clock, std::string_view token);
+  // Errors: kInvalid names what cannot be: unknown handles, wrong sizes, one name used in two ways,
+  //         names in two slots of a cluster. Nothing was added to `commands` then.
+  Status encode(Commands& commands, const Names& names, const Handles& handles,
+                std::span<const stream::Unit> units, std::string_view clock,
+                std::string_view token);
 
   // Some key of the commit: all of them are on one server.
   std::string_view key() const { return key_; }
@@ -52,10 +53,11 @@ class CommitCall {
   Status use_key(std::string_view key);
   Status use_counter(std::string_view key);
   Status check_names() const;
+  Status check_slots() const;
   size_t index_of(const OpenStream* stream) const;
   size_t index_of(const OpenGroup* group) const;
-  void add_keys(Commands& commands, std::span<const stream::Unit> units, bool recorded,
-                std::string_view token) const;
+  void add_keys(Commands& commands, const Names& names, std::span<const stream::Unit> units,
+                bool recorded, std::string_view token) const;
   void add_unit(Commands& commands, const Handles& handles, const stream::Unit& unit) const;
   static void add(Commands& commands, const stream::Condition& condition);
   void add(Commands& commands, const Handles& handles, const stream::Effect& effect) const;

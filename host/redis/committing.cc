@@ -4,8 +4,11 @@
 // entry was acked by the first are fenced, and a token tells the others. The read is not repeated
 // that way, as what it delivered would be missed; see reading.cc.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "redis/cluster.h"
 #include "redis/commit.h"
 #include "redis/entries.h"
 #include "redis/names.h"
@@ -26,7 +29,9 @@ using stream::UnitState;
 
 namespace {
 
-constexpr int kMendsMax = 3;  // groups removed under us, again and again
+constexpr int kMendsMax = 3;            // groups removed under us, again and again
+constexpr int kFlushesMax = 5;          // servers that change between finding and asking them
+constexpr size_t kUnflushedMax = 1024;  // commits that nobody flushed: more need memory
 
 bool is_worth_a_try(const Reply& reply) {
   if (!reply.is_error()) return false;
@@ -52,10 +57,10 @@ struct RedisStore::Try {
   std::vector<Delivery> found;  // of the read that went along
   bool has_read = false;
 
-  Status encode(const Handles& handles) {
+  Status encode(const Names& names, const Handles& handles) {
     commands.clear();
     call = CommitCall();
-    return call.encode(commands, handles, units, clock, token);
+    return call.encode(commands, names, handles, units, clock, token);
   }
 };
 
@@ -72,10 +77,13 @@ Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadR
   }
   if (!units.empty()) {
     Try attempt{.units = units, .clock = clock_text()};
-    if (needs_token(units)) attempt.token = new_token();
-    SLUICE_TRY(attempt.encode(handles_));
+    if (needs_token(units) || options_.min_replicas > 0) attempt.token = new_token();
+    SLUICE_TRY(attempt.encode(names_, handles_));
     bool reads = false;
-    if (next != nullptr && !is_lost(*group, consumer)) {
+    const bool same_slot =
+        group != nullptr &&
+        (!names_.is_cluster() || slot_of(attempt.call.key()) == slot_of(group->stream->name));
+    if (same_slot && !is_lost(*group, consumer)) {
       std::lock_guard lock(group->mutex);
       reads = group->consumers[consumer].surplus.empty();
     }
@@ -95,8 +103,7 @@ Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadR
         result.outcomes.begin(), result.outcomes.end(),
         [](const UnitOutcome& outcome) { return outcome.state == UnitState::kApplied; });
     if (applied) {
-      result.seq = ++last_commit_;
-      if (options_.min_replicas == 0) durable_ = result.seq;
+      result.seq = count_commit(attempt);
       const int64_t clock_us = to_us(clock_.now());
       commit_us_ = options_.recorded && clock_us >= to_us(now) ? clock_us : to_us(now);
       note(units, result.outcomes);
@@ -161,7 +168,7 @@ Result<Reply> RedisStore::commit_again(Try& attempt) {
       if (mends >= kMendsMax) return error_status("a commit", attempt.answer.text);
       for (const OpenGroup* group : attempt.call.groups()) SLUICE_TRY(mend(*group));
     }
-    SLUICE_TRY(attempt.encode(handles_));
+    SLUICE_TRY(attempt.encode(names_, handles_));
     SLUICE_ASSIGN(answer, call(attempt.call.key(), attempt.commands));
     attempt.answer = std::move(answer.replies[0]);
     if (is_no_group(attempt.answer)) continue;
@@ -244,30 +251,89 @@ void RedisStore::tell(std::span<const Unit> units, const std::vector<UnitOutcome
   for (const std::string_view key : keys) listener->key_changed(key);
 }
 
-// What is on the master is asked for on one connection behind a write of our own: WAIT counts the
-// replicas that have everything up to the newest write of its connection.
-Status RedisStore::flush(stream::CommitSeq seq) {
-  const stream::CommitSeq newest = last_commit_;
-  if (options_.min_replicas == 0 || std::min(seq, newest) <= durable_) return Status::ok();
-  const std::string wait = std::to_string(options_.replicas_wait.count());
-  const std::string key = std::string(kSettlePrefix) + "flush";
-  Commands commands;
-  commands.add({"SET", key, "", "PX", "10000"});
-  commands.add({"WAIT", std::to_string(options_.min_replicas), wait});
-  SLUICE_ASSIGN(answer, servers_.call(key, commands,
-                                      options_.replicas_wait + options_.servers.timeouts.reply));
-  for (const Reply& reply : answer.replies) {
-    if (reply.is_error()) return error_status("WAIT", reply.text);
+stream::CommitSeq RedisStore::count_commit(const Try& attempt) {
+  if (options_.min_replicas == 0) return durable_ = ++last_commit_;
+  stream::CommitSeq seq = 0;
+  bool many = false;
+  {
+    std::lock_guard lock(unflushed_mutex_);
+    seq = ++last_commit_;
+    unflushed_.push_back({seq, names_.token(attempt.call.key(), attempt.token)});
+    many = unflushed_.size() % kUnflushedMax == 0;
   }
-  const int64_t count = answer.replies[1].integer;
-  if (count < options_.min_replicas)
-    return Status(Code::kUnavailable, "redis: " + std::to_string(count) +
-                                          " replicas have the newest commit within " + wait +
-                                          " ms, expected " + std::to_string(options_.min_replicas));
-  stream::CommitSeq before = durable_;
-  while (before < newest && !durable_.compare_exchange_weak(before, newest)) {
+  // Nobody waits for these; whoever does later is told what became of them.
+  if (many) (void)flush(seq);
+  return seq;
+}
+
+Status RedisStore::flush(stream::CommitSeq seq) {
+  if (options_.min_replicas == 0) return Status::ok();
+  std::vector<Unflushed> commits;
+  {
+    std::lock_guard lock(unflushed_mutex_);
+    for (const Unflushed& commit : unflushed_) {
+      if (commit.seq <= seq) commits.push_back(commit);
+    }
+  }
+  // By slot: a server has many of them, mostly one is written to.
+  std::map<uint16_t, std::vector<Unflushed>> by_slot;
+  for (Unflushed& commit : commits)
+    by_slot[names_.is_cluster() ? slot_of(commit.token) : 0].push_back(std::move(commit));
+  for (const auto& [slot, some] : by_slot) {
+    SLUICE_TRY(flush_server(some));
+    std::lock_guard lock(unflushed_mutex_);
+    const stream::CommitSeq newest = some.back().seq;
+    std::erase_if(unflushed_, [&](const Unflushed& commit) {
+      return commit.seq <= newest && std::any_of(some.begin(), some.end(), [&](const auto& done) {
+               return done.seq == commit.seq;
+             });
+    });
+    durable_ = unflushed_.empty() ? last_commit_.load() : unflushed_.front().seq - 1;
   }
   return Status::ok();
+}
+
+// All on one connection: WAIT counts the replicas that have everything up to the newest write of
+// its connection, and what the server had before that write comes with it.
+Status RedisStore::flush_server(std::span<const Unflushed> commits) {
+  const std::string wait = std::to_string(options_.replicas_wait.count());
+  const std::string key = names_.settle(commits.back().token, "flush");
+  Commands touch, commands;
+  touch.add({"SET", key, "", "PX", "10000"});
+  commands.add({"SET", key, "", "PX", "10000"});
+  for (const Unflushed& commit : commits) commands.add({"EXISTS", commit.token});
+  commands.add({"WAIT", std::to_string(options_.min_replicas), wait});
+  std::string reason;
+  for (int tries = 0; tries < kFlushesMax; ++tries) {
+    // Finds the server, and outlasts its faults.
+    SLUICE_TRY(ask("SET", key, touch).status());
+    SLUICE_ASSIGN(lease, servers_.for_key(key));
+    const auto replies =
+        lease->call(commands, options_.replicas_wait + options_.servers.timeouts.reply);
+    if (!replies.is_ok()) {
+      lease.discard();
+      reason = replies.status().text();
+      continue;
+    }
+    const auto refused = std::find_if(replies->begin(), replies->end(),
+                                      [](const Reply& reply) { return reply.is_error(); });
+    if (refused != replies->end()) {
+      reason = error_status("WAIT", refused->text).text();
+      continue;
+    }
+    const auto gone = std::count_if(replies->begin() + 1, replies->end() - 1,
+                                    [](const Reply& reply) { return reply.integer == 0; });
+    if (gone > 0)
+      return Status(Code::kIo,
+                    fmt::format("redis: {} commits were lost when a server took over", gone));
+    if (const int64_t count = replies->back().integer; count < options_.min_replicas)
+      return Status(
+          Code::kUnavailable,
+          fmt::format("redis: {} replicas have the newest commit within {} ms, expected {}", count,
+                      wait, options_.min_replicas));
+    return Status::ok();
+  }
+  return Status(Code::kUnavailable, reason);
 }
 
 }  // namespace sluice::redis

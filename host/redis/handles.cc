@@ -1,7 +1,5 @@
 #include "redis/handles.h"
 
-#include "redis/names.h"
-
 namespace sluice::redis {
 
 using Shared = std::shared_lock<std::shared_mutex>;
@@ -27,7 +25,7 @@ OpenGroup& Handles::open_group(OpenStream& stream, std::string_view name) {
   group.name = name;
   group.id = static_cast<GroupId>(groups_.size());
   group.stream = &stream;
-  group.times = times_key(stream.name, name);
+  group.times = own_names_.times(stream.name, name);
   stream.groups.push_back(group.id);
   return group;
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "redis/names.h"
 #include "stream/store.h"
 
 namespace sluice::redis {
@@ -66,6 +67,9 @@ struct OpenGroup {
 // Threads: [any]. What is pointed to lives as long as the Handles.
 class Handles {
  public:
+  // `names` outlives this.
+  explicit Handles(const Names& names) : own_names_(names) {}
+
   OpenStream& open_stream(std::string_view name);
   OpenGroup& open_group(OpenStream& stream, std::string_view name);
   void set_options(OpenStream& stream, const stream::StreamOptions& options);
@@ -81,6 +85,7 @@ class Handles {
   std::vector<OpenGroup*> groups(const OpenStream& stream) const;
 
  private:
+  const Names& own_names_;
   mutable std::shared_mutex mutex_;
   mutable std::deque<OpenStream> streams_;
   mutable std::deque<OpenGroup> groups_;

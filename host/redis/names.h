@@ -18,21 +18,43 @@ inline constexpr std::string_view kTimesPrefix = "sluice:first:";
 inline constexpr std::string_view kTokenPrefix = "sluice:commit:";
 inline constexpr std::string_view kSettlePrefix = "sluice:settle:";
 
-// The note of a counter; see scripts/counters.lua.
-inline std::string note_key(std::string_view counter) {
-  return std::string(kNotePrefix).append(counter);
-}
+// Their full names. Those of a cluster carry a hash tag of the slot of what they belong to, since a
+// script's keys must lie in one slot: "sluice:since:{813}:rate" is in that of "rate".
+class Names {
+ public:
+  explicit Names(bool is_cluster) : is_cluster_(is_cluster) {}
 
-// When entries pending in a group were delivered, as fields by id.
-inline std::string times_key(std::string_view stream, std::string_view group) {
-  return std::string(kTimesPrefix).append(stream).append(":").append(group);
-}
+  bool is_cluster() const { return is_cluster_; }
 
-inline bool is_our_key(std::string_view key) {
-  if (!key.starts_with("sluice:")) return false;
-  return key == kGuardKey || key == kExpiryKey || key == kClockKey ||
-         key.starts_with(kNotePrefix) || key.starts_with(kTimesPrefix) ||
-         key.starts_with(kTokenPrefix) || key.starts_with(kSettlePrefix);
-}
+  std::string guard(std::string_view key) const { return single(kGuardKey, key); }
+  std::string expiry(std::string_view key) const { return single(kExpiryKey, key); }
+  std::string clock(std::string_view key) const { return single(kClockKey, key); }
+
+  // The note of a counter; see scripts/counters.lua.
+  std::string note(std::string_view counter) const { return named(kNotePrefix, counter, counter); }
+
+  // When entries pending in a group were delivered, as fields by id.
+  std::string times(std::string_view stream, std::string_view group) const {
+    return named(kTimesPrefix, stream, stream).append(":").append(group);
+  }
+
+  // Of one commit, which has `key` among its own.
+  std::string token(std::string_view key, std::string_view id) const {
+    return named(kTokenPrefix, key, id);
+  }
+
+  // Set for the server to tell of it.
+  std::string settle(std::string_view key, std::string_view id) const {
+    return named(kSettlePrefix, key, id);
+  }
+
+ private:
+  std::string single(std::string_view name, std::string_view key) const;
+  std::string named(std::string_view prefix, std::string_view key, std::string_view name) const;
+
+  const bool is_cluster_;
+};
+
+bool is_our_key(std::string_view key);
 
 }  // namespace sluice::redis

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "redis/cluster.h"
 #include "redis/entries.h"
 #include "redis/names.h"
 
@@ -41,9 +42,11 @@ std::string_view beginning_of(std::string_view key) {
 // --- Opening
 
 RedisStore::RedisStore(const Options& options, Network& network, const Clock& clock)
-    : options_(options), clock_(clock), servers_(options.servers, network) {
-  token_start_ =
-      fmt::format("{}{:016x}{:08x}-", kTokenPrefix, system_seed(), static_cast<uint32_t>(getpid()));
+    : options_(options),
+      clock_(clock),
+      names_(options.servers.target.mode == Target::Mode::kCluster),
+      servers_(options.servers, network) {
+  token_start_ = fmt::format("{:016x}{:08x}-", system_seed(), static_cast<uint32_t>(getpid()));
 }
 
 Result<std::unique_ptr<RedisStore>> RedisStore::open(const Options& options, Network& network,
@@ -55,23 +58,22 @@ Result<std::unique_ptr<RedisStore>> RedisStore::open(const Options& options, Net
 
 Status RedisStore::start() {
   Commands commands;
-  add_script(commands, scripts().probe, {kGuardKey}, {});
-  SLUICE_TRY(ask("the rights of a pipeline", kGuardKey, commands).status());
+  const std::string guard = names_.guard({});
+  add_script(commands, scripts().probe, {guard}, {});
+  SLUICE_TRY(ask("the rights of a pipeline", guard, commands).status());
   if (options_.recorded) {
-    Commands get;
-    get.add({"GET", kClockKey});
-    SLUICE_ASSIGN(clock, ask("GET", kClockKey, get));
-    commit_us_ = to_us(from_ms(to_number(clock.text)));
+    // One, or one in each slot of a cluster that somebody committed in.
+    SLUICE_ASSIGN(clocks, names_with(kClockKey));
+    for (const std::string& clock : clocks) {
+      Commands get;
+      get.add({"GET", clock});
+      SLUICE_ASSIGN(time, ask("GET", clock, get));
+      commit_us_ = std::max(commit_us_.load(), to_us(from_ms(to_number(time.text))));
+    }
   }
   if (!options_.tracking) return Status::ok();
-  // TODO(#4): a node of a cluster tells of its own keys only; one Tracking for each is needed.
-  const auto connect = [this]() -> Result<std::unique_ptr<Connection>> {
-    SLUICE_ASSIGN(masters, servers_.masters());
-    if (masters.empty()) return Status(Code::kUnavailable, "redis: no server takes writes");
-    return servers_.connect(masters.front());
-  };
-  tracking_ = std::make_unique<Tracking>(
-      connect, [this](std::string_view key) { changed_by_others(key); },
+  tracking_ = std::make_unique<TrackingOfAll>(
+      servers_, names_.is_cluster(), [this](std::string_view key) { changed_by_others(key); },
       [this] { everything_changed(); });
   tracking_->cover(kSettlePrefix);
   return Status::ok();
@@ -100,6 +102,15 @@ Status RedisStore::load_scripts(std::string_view key) const {
   return Status::ok();
 }
 
+// Where a slot is going to is asked before it has the slot.
+Status RedisStore::load_scripts_everywhere() const {
+  Commands commands;
+  add_loads(commands);
+  SLUICE_ASSIGN(masters, servers_.masters());
+  for (const Endpoint& master : masters) SLUICE_TRY(servers_.call_at(master, commands).status());
+  return Status::ok();
+}
+
 Result<RedisStore::Answer> RedisStore::call(std::string_view key, const Commands& commands) const {
   bool repeated = false;
   // Twice: somebody may flush the scripts right behind us, and then again.
@@ -112,7 +123,8 @@ Result<RedisStore::Answer> RedisStore::call(std::string_view key, const Commands
         });
     if (!unknown || tries == 3) return answer;
     repeated = answer.repeated;
-    SLUICE_TRY(load_scripts(key));
+    const bool everywhere = names_.is_cluster() && tries > 0;
+    SLUICE_TRY(everywhere ? load_scripts_everywhere() : load_scripts(key));
   }
 }
 
@@ -232,7 +244,7 @@ Result<std::optional<KeyValue>> RedisStore::get(std::string_view key) const {
   Commands commands;
   const std::string clock = clock_text();
   if (options_.recorded)
-    add_script(commands, scripts().get, {key, kGuardKey, kExpiryKey}, {clock, ""});
+    add_script(commands, scripts().get, {key, names_.guard(key), names_.expiry(key)}, {clock, ""});
   else
     add_script(commands, scripts().get, {key}, {clock, ""});
   SLUICE_ASSIGN(reply, ask("the look at a key", key, commands));
@@ -241,19 +253,17 @@ Result<std::optional<KeyValue>> RedisStore::get(std::string_view key) const {
 
 Result<int64_t> RedisStore::counter(std::string_view counter) const {
   Commands commands;
-  const std::string note = note_key(counter), clock = clock_text();
+  const std::string note = names_.note(counter), clock = clock_text();
   if (options_.recorded)
-    add_script(commands, scripts().counter, {counter, note, kExpiryKey}, {clock});
+    add_script(commands, scripts().counter, {counter, note, names_.expiry(counter)}, {clock});
   else
     add_script(commands, scripts().counter, {counter, note}, {clock});
   SLUICE_ASSIGN(reply, ask("the look at a counter", counter, commands));
   return to_number(reply.text);
 }
 
-Status RedisStore::scan(
-    std::string_view prefix,
-    const std::function<bool(std::string_view key, const KeyValue&)>& visit) const {
-  std::vector<std::string> keys;
+Result<std::vector<std::string>> RedisStore::names_with(std::string_view prefix) const {
+  std::vector<std::string> names;
   const std::string pattern = pattern_of(prefix), piece = std::to_string(kScanPiece);
   SLUICE_ASSIGN(masters, servers_.masters());
   for (const Endpoint& master : masters) {
@@ -266,21 +276,28 @@ Status RedisStore::scan(
       if (reply.is_error()) return error_status("SCAN", reply.text);
       if (reply.items.size() != 2) return Status(Code::kCorrupt, "redis: no answer to SCAN");
       cursor = reply.items[0].text;
-      for (Reply& key : reply.items[1].items) {
-        if (!is_our_key(key.text)) keys.push_back(std::move(key.text));
-      }
+      for (Reply& name : reply.items[1].items) names.push_back(std::move(name.text));
     } while (cursor != "0");
   }
-  // SCAN may name a key twice.
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  // SCAN may name a key twice, and two nodes do while its slot moves.
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+Status RedisStore::scan(
+    std::string_view prefix,
+    const std::function<bool(std::string_view key, const KeyValue&)>& visit) const {
+  SLUICE_ASSIGN(keys, names_with(prefix));
+  std::erase_if(keys, is_our_key);
   const std::string clock = clock_text();
   for (const std::string& key : keys) {
     Commands commands;
     if (options_.recorded)
-      add_script(commands, scripts().get, {key, note_key(key), kExpiryKey}, {clock, "1"});
+      add_script(commands, scripts().get, {key, names_.note(key), names_.expiry(key)},
+                 {clock, "1"});
     else
-      add_script(commands, scripts().get, {key, note_key(key)}, {clock, "1"});
+      add_script(commands, scripts().get, {key, names_.note(key)}, {clock, "1"});
     SLUICE_ASSIGN(reply, ask("the look at a key", key, commands));
     const auto value = read_value(reply.items);
     if (value && !visit(key, *value)) break;
@@ -364,11 +381,22 @@ Status RedisStore::settle() {
     if (stream->touched.exchange(0) > 0) SLUICE_TRY(trim(*stream));
   }
   if (!tracking_) return Status::ok();
+  SLUICE_ASSIGN(masters, servers_.masters());
+  for (const Endpoint& master : masters) SLUICE_TRY(settle(master));
+  return Status::ok();
+}
+
+// A server tells in the order of changes: when it tells of this one, it told of all before.
+Status RedisStore::settle(const Endpoint& master) {
   const auto end = std::chrono::steady_clock::now() + kSettleMax;
   while (std::chrono::steady_clock::now() < end) {
-    // The server tells in the order of changes: when it tells of this one, it told of all before.
-    const std::string key =
-        fmt::format("{}{}", kSettlePrefix, new_token().substr(kTokenPrefix.size()));
+    const std::string token = new_token();
+    std::string key = names_.settle({}, token);
+    for (uint16_t slot = 1; names_.is_cluster() && slot < kSlots; ++slot) {
+      const auto at = servers_.server_of(key);
+      if (at.is_ok() && *at == master) break;
+      key = names_.settle(slot_tag(slot), token);
+    }
     Commands commands;
     commands.add({"SET", key, "", "PX", "10000"});
     SLUICE_TRY(ask("SET", key, commands).status());

@@ -7,6 +7,9 @@
 // Nothing is held here that a restart would miss, and any number of hosts share one server: their
 // groups, fences, counters and waits. What is durable is what the server promises by its own
 // settings; a reply is all there is to wait for, unless replicas are asked for.
+//
+// In a cluster the names of one commit lie in one slot, by a common hash tag: anything else is
+// refused before it is sent. While a slot moves between nodes, its commits wait for that.
 #pragma once
 
 #include <atomic>
@@ -40,7 +43,8 @@ struct Options {
   bool recorded = false;
 
   // Replicas that have what was committed before `flush` returns; 0 asks none. More waits longer
-  // and loses less in a failover.
+  // and loses less in a failover. What a failover did lose is never flushed: `flush` is kIo from
+  // then on, and what the lost commits acked is pending again, for a new store.
   uint32_t min_replicas = 0;
   milliseconds replicas_wait{1000};  // for them, in one flush
 
@@ -130,6 +134,9 @@ class RedisStore final : public stream::Store {
   // The same for one command; an error is returned as such, under the name `what`.
   Result<Reply> ask(std::string_view what, std::string_view key, const Commands& commands) const;
   Status load_scripts(std::string_view key) const;
+  Status load_scripts_everywhere() const;
+  // All names that begin so, sorted, each once.
+  Result<std::vector<std::string>> names_with(std::string_view prefix) const;
   // Text of the recorded time; empty under the server's clock.
   std::string clock_text() const;
 
@@ -167,9 +174,19 @@ class RedisStore final : public stream::Store {
   // --- Units (committing.cc)
 
   struct Try;
+
+  // A commit that replicas may not have yet. Its token is there where the commit is: a server that
+  // took over without it shows that it was lost.
+  struct Unflushed {
+    stream::CommitSeq seq = 0;
+    std::string token;
+  };
+
   Status commit_once(Try& attempt, const stream::ReadRequest* next);
   Result<Reply> commit_again(Try& attempt);
   std::string new_token();
+  stream::CommitSeq count_commit(const Try& attempt);
+  Status flush_server(std::span<const Unflushed> commits);
   void note(std::span<const stream::Unit> units, const std::vector<stream::UnitOutcome>& outcomes);
   void tell(std::span<const stream::Unit> units,
             const std::vector<stream::UnitOutcome>& outcomes) const;
@@ -193,13 +210,16 @@ class RedisStore final : public stream::Store {
 
   void changed_by_others(std::string_view key);
   void everything_changed();
+  Status settle(const Endpoint& master);
 
   // Fixed after construction.
   const Options options_;
   const Clock& clock_;
   std::string token_start_;  // differs from every other store's
 
-  mutable Handles handles_;
+  const Names names_;
+
+  mutable Handles handles_{names_};
   mutable Servers servers_;
 
   std::atomic<uint64_t> last_commit_{0}, durable_{0}, next_token_{0}, lost_{0};
@@ -208,6 +228,9 @@ class RedisStore final : public stream::Store {
   // Held while the tracking thread calls the listener, so that it can be taken away.
   std::mutex listener_mutex_;
   std::atomic<stream::Listener*> listener_{nullptr};
+
+  std::mutex unflushed_mutex_;
+  std::vector<Unflushed> unflushed_;  // guarded by unflushed_mutex_; with min_replicas only
 
   // Guarded by settle_mutex_: the newest change of our own that the server told of.
   std::mutex settle_mutex_;
@@ -218,7 +241,7 @@ class RedisStore final : public stream::Store {
   std::map<std::string, size_t, std::less<>> watched_;  // guarded by watch_mutex_
   std::atomic<bool> watches_{false};                    // there are any
 
-  std::unique_ptr<Tracking> tracking_;  // declared last: its thread uses all of the above
+  std::unique_ptr<TrackingOfAll> tracking_;  // declared last: its thread uses all of the above
 };
 
 }  // namespace sluice::redis

@@ -128,7 +128,9 @@ Result<std::vector<Endpoint>> Servers::masters() {
 }
 
 Result<std::unique_ptr<Connection>> Servers::connect(const Endpoint& endpoint) {
-  return open(endpoint);
+  auto opened = open(endpoint);
+  if (!opened) lost(endpoint);
+  return opened;
 }
 
 Result<Servers::Answer> Servers::run(const Where& where, const Commands& commands,

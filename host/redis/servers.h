@@ -88,6 +88,8 @@ class Servers {
 
   // All servers that take writes, each with a part of the keys. One unless it is a cluster.
   Result<std::vector<Endpoint>> masters();
+  // Where `key` is as far as is known. Errors: as of Router.
+  Result<Endpoint> server_of(std::string_view key) { return router_->server_of(key); }
   // A connection of the caller's own, such as one that listens; tried once.
   Result<std::unique_ptr<Connection>> connect(const Endpoint& endpoint);
   // As `call`, at this server whatever keys it has.

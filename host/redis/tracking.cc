@@ -9,6 +9,7 @@ namespace {
 
 constexpr milliseconds kPollWhenDown{100};  // what others write is seen that much later
 constexpr milliseconds kLookAfterOther{100};
+constexpr milliseconds kLookForNodes{100};
 constexpr std::string_view kChannel = "__redis__:invalidate";
 
 }  // namespace
@@ -150,6 +151,71 @@ void Tracking::run() {
     on_everything_();
     std::unique_lock lock(stop_mutex_);
     stopped_.wait_for(lock, kPollWhenDown, [this] { return stopping_.load(); });
+  }
+}
+
+// --- Of all servers
+
+TrackingOfAll::TrackingOfAll(Servers& servers, bool is_cluster, Tracking::OnChange on_change,
+                             Tracking::OnEverything on_everything)
+    : servers_(servers),
+      on_change_(std::move(on_change)),
+      on_everything_(std::move(on_everything)) {
+  if (is_cluster) {
+    if (const auto masters = servers_.masters()) follow(*masters);
+    thread_ = std::thread([this] { run(); });
+    return;
+  }
+  nodes_[""] = track([this]() -> Result<std::unique_ptr<Connection>> {
+    SLUICE_ASSIGN(masters, servers_.masters());
+    if (masters.empty()) return Status(Code::kUnavailable, "redis: no server takes writes");
+    return servers_.connect(masters.front());
+  });
+}
+
+TrackingOfAll::~TrackingOfAll() {
+  {
+    std::lock_guard lock(stop_mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::unique_ptr<Tracking> TrackingOfAll::track(Tracking::Connect connect) const {
+  return std::make_unique<Tracking>(std::move(connect), on_change_, on_everything_);
+}
+
+void TrackingOfAll::cover(std::string_view prefix) {
+  std::lock_guard lock(mutex_);
+  if (!wanted_.emplace(prefix).second) return;
+  for (const auto& [name, node] : nodes_) node->cover(prefix);
+}
+
+// A node that joins says `everything` once it tells: nothing is missed between.
+void TrackingOfAll::follow(const std::vector<Endpoint>& masters) {
+  std::map<std::string, std::unique_ptr<Tracking>> gone;  // ended without the lock
+  std::lock_guard lock(mutex_);
+  gone.swap(nodes_);
+  for (const Endpoint& master : masters) {
+    std::unique_ptr<Tracking>& node = nodes_[master.text()];
+    if (const auto known = gone.find(master.text()); known != gone.end()) {
+      node = std::move(known->second);
+      gone.erase(known);
+      continue;
+    }
+    node = track([this, master] { return servers_.connect(master); });
+    for (const std::string& prefix : wanted_) node->cover(prefix);
+  }
+}
+
+void TrackingOfAll::run() {
+  for (;;) {
+    {
+      std::unique_lock lock(stop_mutex_);
+      if (stopped_.wait_for(lock, kLookForNodes, [this] { return stopping_; })) return;
+    }
+    if (const auto masters = servers_.masters()) follow(*masters);
   }
 }
 

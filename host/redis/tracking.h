@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -17,6 +18,7 @@
 #include <thread>
 
 #include "redis/connection.h"
+#include "redis/servers.h"
 
 namespace sluice::redis {
 
@@ -67,6 +69,39 @@ class Tracking {
   std::mutex stop_mutex_;
   std::condition_variable stopped_;
   std::thread thread_;
+};
+
+// The same of all servers: each node of a cluster tells of its own keys, and nodes come and go.
+// Without a cluster there is one server, whichever it is at the time.
+class TrackingOfAll {
+ public:
+  // As of Tracking; both functions are called by several threads. Ends before `servers`.
+  TrackingOfAll(Servers& servers, bool is_cluster, Tracking::OnChange on_change,
+                Tracking::OnEverything on_everything);
+  // `servers` are closed before: a thread may wait for them.
+  ~TrackingOfAll();
+
+  // As of Tracking; a node that joins later begins with it. Threads: [any].
+  void cover(std::string_view prefix);
+
+ private:
+  void run();
+  void follow(const std::vector<Endpoint>& masters);
+  std::unique_ptr<Tracking> track(Tracking::Connect connect) const;
+
+  Servers& servers_;
+  const Tracking::OnChange on_change_;
+  const Tracking::OnEverything on_everything_;
+
+  // Guarded by mutex_, held while a server is asked: as in Tracking.
+  std::mutex mutex_;
+  std::map<std::string, std::unique_ptr<Tracking>> nodes_;  // by the endpoint's text
+  std::set<std::string, std::less<>> wanted_;
+
+  bool stopping_ = false;  // guarded by stop_mutex_
+  std::mutex stop_mutex_;
+  std::condition_variable stopped_;
+  std::thread thread_;  // of a cluster
 };
 
 }  // namespace sluice::redis
