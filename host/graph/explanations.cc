@@ -637,14 +637,16 @@ stages:
      R"(Keep one of the stages. What differs by symbol belongs in its policy.)"},
 
     {Fault::kNoCommonSlot,
-     R"(With `shards` above 1 the keys of one unit must lie in one slot of the cluster, and this
-stage's keys do not carry `shard_by` as their hash tag. Redis refuses to commit such a
-unit, so no entry of the stage could ever be acked.)",
+     R"(The names of one unit must lie in one slot of the cluster: with `shards` above 1 this
+stage's keys do not carry `shard_by` as their hash tag; without, its streams and dead
+letters have no common one, or it touches keys, which never have that. Redis refuses to
+commit such a unit, so no entry of the stage could ever be acked.)",
      R"(engine: { kind: redis, url: "redis://10.0.0.5:6379", shards: 4, shard_by: symbol }
 # instead:
 engine: { kind: redis, url: "redis://10.0.0.5:6379" })",
      R"(Run without `shards`, or use plugins whose keys are tagged with the field, such as
-`quantum:position:{{symbol}}`.)"},
+`quantum:position:{{symbol}}`. On a cluster without `shards` name all streams of a stage
+with one tag, such as `{a}plans` and `{a}dead`.)"},
 
     {Fault::kPolicyUnreadable,
      R"(The policy's file is not there, or this user may not read it. With the hooks' defaults

@@ -202,10 +202,49 @@ void check_key_owners(const Pipeline& pipeline, Findings& findings) {
   }
 }
 
+// The hash tag of a name: what stands between its first { and the next }; empty when it has none.
+std::string_view tag_of(std::string_view name) {
+  const size_t open = name.find('{');
+  const size_t close = open == name.npos ? open : name.find('}', open + 1);
+  return close == name.npos ? std::string_view() : name.substr(open + 1, close - open - 1);
+}
+
+bool is_cluster(std::string_view url) {
+  return url.starts_with("redis+cluster://") || url.starts_with("rediss+cluster://");
+}
+
+// A cluster without shards: the streams of a stage have one tag, and the stage touches no keys, as
+// these have none or that of an entry's field.
+void check_tags(const Pipeline& pipeline, Findings& findings) {
+  for (const StageSpec& stage : pipeline.stages) {
+    std::vector<std::string> names;
+    for (const std::vector<Wire>* wires : {&stage.inputs, &stage.outputs})
+      for (const Wire& wire : *wires) names.push_back(pipeline.streams[wire.stream].name);
+    if (!stage.inputs.empty()) names.push_back(pipeline.streams[stage.dead_letter].name);
+    const bool one_stream =
+        std::ranges::all_of(names, [&](const std::string& name) { return name == names.front(); });
+    const std::string_view tag = names.empty() ? std::string_view() : tag_of(names.front());
+    const bool one_tag = !tag.empty() && std::ranges::all_of(names, [&](const std::string& name) {
+      return tag_of(name) == tag;
+    });
+    if (stage.kind != nullptr)
+      for (const plugin::KeyFamily& keys : stage.kind->keys) names.push_back(keys.pattern);
+    const bool no_keys = stage.kind == nullptr || stage.kind->keys.empty();
+    if ((one_stream || one_tag) && no_keys) continue;
+    add(findings, Fault::kNoCommonSlot, stage.place,
+        fmt::format("{} touches {} in one unit, which no hash tag keeps in one slot", stage.name,
+                    joined(names)),
+        "names with one hash tag, such as {a}plans");
+  }
+}
+
 // Sharded: every key a stage touches has the shard's field as its hash tag.
 void check_slots(const Pipeline& pipeline, Findings& findings) {
   const EngineSpec& engine = pipeline.engine;
-  if (engine.shards <= 1 || engine.shard_by.empty()) return;
+  const bool sharded = engine.shards > 1 && !engine.shard_by.empty();
+  if (!sharded && engine.kind == EngineKind::kRedis && is_cluster(engine.url))
+    return check_tags(pipeline, findings);
+  if (!sharded) return;
   const std::string tag = fmt::format("{{{{{}}}}}", engine.shard_by);
   for (const StageSpec& stage : pipeline.stages) {
     if (stage.kind == nullptr) continue;

@@ -124,6 +124,29 @@ TEST_F(KeySpaces, KeysWithoutACommonHashTagAreFoundWhenSharded) {
   EXPECT_THAT(marks(sharded), ElementsAre("S0316 6:3", "S0316 7:3"));
 }
 
+TEST_F(KeySpaces, StagesWithKeysAreFoundOnAClusterWithoutShards) {
+  std::string cluster = text("", "");
+  cluster.insert(cluster.find("streams:"),
+                 "engine: { kind: redis, url: \"redis+cluster://localhost\" }\n");
+  EXPECT_THAT(marks(cluster), ElementsAre("S0316 6:3", "S0316 7:3"));
+}
+
+TEST_F(KeySpaces, StreamsOfAStageWithoutACommonHashTagAreFoundOnACluster) {
+  const auto named = [](const std::string& out) {
+    return "api: sluice/v1\npipeline: tags\n"
+           "streams: { in: { name: \"{a}in\", external: true }, out: { name: \"" +
+           out +
+           "\", unread: true }, dead: { name: \"{a}dead\" } }\n"
+           "engine: { kind: redis, url: \"redis+cluster://localhost\" }\n"
+           "stages:\n"
+           "  pass: { use: flow.pass, from: in, to: { out: out } }\n"
+           "defaults: { dead_letter: dead }\n";
+  };
+  EXPECT_THAT(marks(named("{a}out")), IsEmpty());
+  EXPECT_THAT(marks(named("{b}out")), ElementsAre("S0316 6:3"));
+  EXPECT_THAT(marks(named("out")), ElementsAre("S0316 6:3"));
+}
+
 using PluginsOwnCheck = PipelineFiles;
 
 TEST_F(PluginsOwnCheck, ComplaintsStandAtTheSettingAndDeathsAtTheStage) {
