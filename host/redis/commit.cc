@@ -23,7 +23,6 @@ namespace {
 
 constexpr size_t kHeaderArguments = 8;
 constexpr std::string_view kEnd = ".";
-constexpr std::string_view kTokenLifeMs = "3600000";  // of a token; no call is tried for so long
 
 Status check_key(std::string_view key) {
   constexpr size_t kKeySizeMax = UINT16_MAX;
@@ -103,7 +102,7 @@ bool needs_token(std::span<const Unit> units) {
 
 Status CommitCall::encode(Commands& commands, const Names& names, const Handles& handles,
                           std::span<const Unit> units, std::string_view clock,
-                          std::string_view token) {
+                          std::string_view token, stream::milliseconds token_life) {
   SLUICE_TRY(collect(handles, units));
   SLUICE_TRY(check_names());
   if (names.is_cluster()) SLUICE_TRY(check_slots());
@@ -113,7 +112,11 @@ Status CommitCall::encode(Commands& commands, const Names& names, const Handles&
   begin_script(commands, scripts().commit, keys, arguments_);
   add_keys(commands, names, units, recorded, token);
   commands.arg(clock);
-  commands.arg(token.empty() ? std::string_view() : kTokenLifeMs);
+  if (token.empty()) {
+    commands.arg("");
+  } else {
+    commands.arg(number(static_cast<size_t>(token_life.count())));
+  }
   for (const size_t count : {emitted_.size(), emitted_.size() + others_.size(), groups_.size(),
                              written_, counters_.size(), units.size()})
     commands.arg(number(count));

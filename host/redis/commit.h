@@ -27,13 +27,14 @@ bool needs_token(std::span<const stream::Unit> units);
 // Threads: one caller.
 class CommitCall {
  public:
-  // `clock`: text of the recorded time, empty under the server's. `token`: empty for none.
+  // `clock`: text of the recorded time, empty under the server's. `token`: empty for none; it is
+  // kept for `token_life`.
   //
   // Errors: kInvalid names what cannot be: unknown handles, wrong sizes, one name used in two ways,
   //         names in two slots of a cluster. Nothing was added to `commands` then.
   Status encode(Commands& commands, const Names& names, const Handles& handles,
-                std::span<const stream::Unit> units, std::string_view clock,
-                std::string_view token);
+                std::span<const stream::Unit> units, std::string_view clock, std::string_view token,
+                milliseconds token_life);
 
   // Some key of the commit: all of them are on one server.
   std::string_view key() const { return key_; }

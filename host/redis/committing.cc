@@ -29,6 +29,10 @@ using stream::UnitState;
 
 namespace {
 
+// Of a token: no call is tried for so long, and it is a key of somebody's server. One that `flush`
+// looks for lives until the commit is flushed.
+constexpr milliseconds kTokenLife{300'000}, kTokenLifeFlushed{3'600'000};
+
 constexpr int kMendsMax = 3;            // groups removed under us, again and again
 constexpr int kFlushesMax = 5;          // servers that change between finding and asking them
 constexpr size_t kUnflushedMax = 1024;  // commits that nobody flushed: more need memory
@@ -50,6 +54,7 @@ bool is_no_group(const Reply& reply) {
 struct RedisStore::Try {
   std::span<const Unit> units;
   std::string clock, token;
+  milliseconds token_life{};
   CommitCall call;
   Commands commands;
   Reply answer;                 // of the script
@@ -60,7 +65,7 @@ struct RedisStore::Try {
   Status encode(const Names& names, const Handles& handles) {
     commands.clear();
     call = CommitCall();
-    return call.encode(commands, names, handles, units, clock, token);
+    return call.encode(commands, names, handles, units, clock, token, token_life);
   }
 };
 
@@ -76,7 +81,9 @@ Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadR
     consumer = consumer_name(next->consumer);
   }
   if (!units.empty()) {
-    Try attempt{.units = units, .clock = clock_text()};
+    Try attempt{.units = units,
+                .clock = clock_text(),
+                .token_life = options_.min_replicas > 0 ? kTokenLifeFlushed : kTokenLife};
     if (needs_token(units) || options_.min_replicas > 0) attempt.token = new_token();
     SLUICE_TRY(attempt.encode(names_, handles_));
     bool reads = false;
