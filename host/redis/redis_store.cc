@@ -68,7 +68,7 @@ Status RedisStore::start() {
       Commands get;
       get.add({"GET", clock});
       SLUICE_ASSIGN(time, ask("GET", clock, get));
-      commit_us_ = std::max(commit_us_.load(), to_us(from_ms(to_number(time.text))));
+      commit_us_ = std::max(commit_us_.load(), to_number(time.text));
     }
   }
   if (!options_.tracking) return Status::ok();
@@ -88,7 +88,7 @@ RedisStore::~RedisStore() {
 // --- Calls
 
 std::string RedisStore::clock_text() const {
-  return options_.recorded ? std::to_string(std::max<int64_t>(to_ms(clock_.now()), 0))
+  return options_.recorded ? std::to_string(std::max<int64_t>(to_us(clock_.now()), 0))
                            : std::string();
 }
 

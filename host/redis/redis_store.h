@@ -137,7 +137,7 @@ class RedisStore final : public stream::Store {
   Status load_scripts_everywhere() const;
   // All names that begin so, sorted, each once.
   Result<std::vector<std::string>> names_with(std::string_view prefix) const;
-  // Text of the recorded time; empty under the server's clock.
+  // Text of the recorded time in microseconds; empty under the server's clock.
   std::string clock_text() const;
 
   // --- Streams and groups (redis_store.cc)

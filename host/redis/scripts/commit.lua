@@ -53,12 +53,14 @@ local function refuse(key, kind, expected)
   return redis.error_reply(format('WRONGTYPE %s holds a %s, expected %s', key, kind, expected))
 end
 
+local now_us
 if recorded then
   local kind = call('TYPE', expiry).ok
   if kind ~= 'none' and kind ~= 'zset' then return refuse(expiry, kind, 'a sorted set') end
   kind = call('TYPE', clock).ok
   if kind ~= 'none' and kind ~= 'string' then return refuse(clock, kind, 'text') end
-  now = math.max(now, tonumber(kind == 'string' and call('GET', clock) or 0) or 0)
+  now_us = math.max(tonumber(ARGV[1]), tonumber(kind == 'string' and call('GET', clock) or 0) or 0)
+  now = math.floor(now_us / 1000)
 end
 
 for i = streams_at + 1, streams_at + streams do
@@ -282,7 +284,7 @@ end
 
 -- What is due under a recorded clock goes first; it is gone for everybody already.
 if recorded then
-  call('SET', clock, text_of(now))
+  call('SET', clock, text_of(now_us))
   local due = call('ZRANGEBYSCORE', expiry, '-inf', text_of(now))
   for i = 1, #due do forget(due[i]) end
 end

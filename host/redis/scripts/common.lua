@@ -1,8 +1,9 @@
 -- Read by every script first.
 --
--- Times are milliseconds, as numbers. With a recorded clock (`ARGV[1]` is its time) the server's
--- own expiry is of no use: deadlines are scores of a sorted set there. Redis keeps a key through
--- the millisecond it expires in; for us it is gone with it.
+-- Times are milliseconds, as numbers. `ARGV[1]` is the time of a recorded clock, in microseconds as
+-- a run that goes on needs it; the server's own expiry is of no use then, and deadlines are scores
+-- of a sorted set. Redis keeps a key through the millisecond it expires in; for us it is gone with
+-- it.
 
 local KEYS, ARGV = KEYS, ARGV
 local call, pcall, format = redis.call, redis.pcall, string.format
@@ -10,7 +11,7 @@ local call, pcall, format = redis.call, redis.pcall, string.format
 local recorded = ARGV[1] ~= ''
 local now
 if recorded then
-  now = tonumber(ARGV[1])
+  now = math.floor(tonumber(ARGV[1]) / 1000)
 else
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
