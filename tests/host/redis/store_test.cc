@@ -696,6 +696,17 @@ TEST_F(RedisStoreTest, TextAndHashesOfOthersAreReadWithTheirExpiry) {
       << "a list is no permit";
 }
 
+TEST_F(RedisStoreTest, ARecordedClockGoesOnByTheMicrosecond) {
+  const ManualClock recorded(from_us(1'700'000'000'123'456));
+  Options with = options();
+  with.recorded = true;
+  const auto opened = [&] { return *RedisStore::open(with, network_, recorded); };
+  stream::Unit unit;
+  unit.effects = {put("k", "v")};
+  ASSERT_TRUE(opened()->commit({&unit, 1}, nullptr).is_ok());
+  EXPECT_EQ(opened()->last_commit_time(), recorded.now());
+}
+
 TEST_F(RedisStoreTest, APutWithoutTimeEndsTheExpiryThatAnotherSet) {
   const auto store = open();
   redis({"SETEX", "k", "60", "theirs"});
