@@ -3,8 +3,6 @@
 
 #include <string_view>
 
-#include "base/clock.h"
-#include "base/random.h"
 #include "base/status.h"
 
 namespace sluice::redis {
@@ -28,22 +26,5 @@ ErrorClass class_of(std::string_view error);
 // kRetry and kReroute as kUnavailable, others as kInvalid, with the command's name and the server's
 // words.
 Status error_status(std::string_view command, std::string_view error);
-
-// Pauses that double from `first` to `max`, each shortened by up to half at random, so that hosts
-// do not come back together. None is below one millisecond.
-//
-// Threads: one caller at a time.
-class Backoff {
- public:
-  explicit Backoff(Random& random, std::chrono::milliseconds first = std::chrono::milliseconds(1),
-                   std::chrono::milliseconds max = std::chrono::milliseconds(1000));
-  std::chrono::milliseconds next();
-  void reset() { pause_ = first_; }
-
- private:
-  Random& random_;
-  const std::chrono::milliseconds first_, max_;
-  std::chrono::milliseconds pause_;  // the next one, before it is shortened
-};
 
 }  // namespace sluice::redis

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "redis/cluster.h"
 

@@ -1,8 +1,9 @@
 #include "runtime/patient_store.h"
 
-#include <algorithm>
+#include <optional>
 #include <thread>
 
+#include "base/backoff.h"
 #include "base/log.h"
 
 namespace sluice::runtime {
@@ -22,7 +23,8 @@ PatientStore::PatientStore(stream::Store& store, Options options)
 
 template <typename Call>
 auto PatientStore::patiently(const Call& call) const -> decltype(call()) {
-  stream::milliseconds wait = options_.wait_min;
+  std::optional<SeededRandom> random;
+  std::optional<Backoff> backoff;  // made when it is needed: most calls succeed
   for (;;) {
     auto result = call();
     const Status status = status_of(result);
@@ -32,11 +34,15 @@ auto PatientStore::patiently(const Call& call) const -> decltype(call()) {
     }
     say_lost(status);
     if (options_.gives_up && options_.gives_up()) return result;
+    if (!backoff) {
+      random.emplace(next_seed());
+      backoff.emplace(*random, options_.wait_min, options_.wait_max);
+    }
+    const stream::milliseconds wait = backoff->next();
     if (options_.sleep)
-      options_.sleep(jittered(wait));
+      options_.sleep(wait);
     else
-      std::this_thread::sleep_for(jittered(wait));
-    wait = std::min(2 * wait, options_.wait_max);
+      std::this_thread::sleep_for(wait);
   }
 }
 
@@ -49,11 +55,9 @@ void PatientStore::say_back() const {
   if (lost_.exchange(false)) log::info("the store can be used again");
 }
 
-// Half of it or more: hosts that lost one server together do not come back together.
-stream::milliseconds PatientStore::jittered(stream::milliseconds wait) const {
+uint64_t PatientStore::next_seed() const {
   const std::lock_guard lock(mutex_);
-  const auto half = static_cast<uint64_t>(wait.count() / 2);
-  return stream::milliseconds(half + random_.next() % (half + 1));
+  return random_.next();
 }
 
 Result<stream::StreamId> PatientStore::open_stream(std::string_view name,

@@ -21,7 +21,7 @@ class PatientStore : public stream::Store {
  public:
   struct Options {
     stream::milliseconds wait_min{10};
-    stream::milliseconds wait_max{1000};  // between two tries; doubled up to it, and jittered
+    stream::milliseconds wait_max{1000};  // between two tries: see Backoff
     // Asked before each try after the first; true returns the error instead. [any]
     std::function<bool()> gives_up;
     // Sleeps; replaced in tests.
@@ -75,7 +75,7 @@ class PatientStore : public stream::Store {
   auto patiently(const Call& call) const -> decltype(call());
   void say_lost(const Status& status) const;
   void say_back() const;
-  stream::milliseconds jittered(stream::milliseconds wait) const;
+  uint64_t next_seed() const;
 
   stream::Store& store_;
   const Options options_;
