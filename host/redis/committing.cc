@@ -99,7 +99,7 @@ Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadR
       auto answer = commit_again(attempt);
       if (!answer.is_ok()) {
         // The read is nobody's fault: its entries are for the next one.
-        if (attempt.has_read) keep(*group, consumer, std::move(attempt.found));
+        if (attempt.has_read) keep(*group, consumer, attempt.found, 0);
         return answer.status();
       }
       attempt.answer = std::move(*answer);
@@ -164,7 +164,7 @@ Status RedisStore::commit_once(Try& attempt, const ReadRequest* next) {
     attempt.answer = std::move(answer);
     return Status::ok();
   }
-  if (attempt.has_read) keep(*group, consumer, std::move(attempt.found));
+  if (attempt.has_read) keep(*group, consumer, attempt.found, 0);
   return error_status("a commit", answer.text);
 }
 

@@ -80,25 +80,22 @@ std::vector<Delivery> RedisStore::hand_out(OpenGroup& group, const std::string& 
                                            std::vector<Delivery> deliveries) {
   if (deliveries.empty()) return deliveries;
   group.hungry = false;
-  const auto count = static_cast<std::ptrdiff_t>(fitting(deliveries, request));
-  std::lock_guard lock(group.mutex);
-  Consumer& of = group.consumers[consumer];
-  of.handed = std::max(of.handed, deliveries.back().entry.id);
-  of.surplus.insert(of.surplus.end(), std::make_move_iterator(deliveries.begin() + count),
-                    std::make_move_iterator(deliveries.end()));
-  deliveries.resize(static_cast<size_t>(count));
+  keep(group, consumer, deliveries, fitting(deliveries, request));
   return deliveries;
 }
 
-// For the next read: what came along with a commit that failed.
+// Notes `deliveries` as the consumer's, and moves those from `first` on to what it reads next.
 void RedisStore::keep(OpenGroup& group, const std::string& consumer,
-                      std::vector<Delivery> deliveries) {
+                      std::vector<Delivery>& deliveries, size_t first) {
   if (deliveries.empty()) return;
   std::lock_guard lock(group.mutex);
   Consumer& of = group.consumers[consumer];
   of.handed = std::max(of.handed, deliveries.back().entry.id);
-  of.surplus.insert(of.surplus.end(), std::make_move_iterator(deliveries.begin()),
-                    std::make_move_iterator(deliveries.end()));
+  of.surplus.insert(
+      of.surplus.end(),
+      std::make_move_iterator(deliveries.begin() + static_cast<std::ptrdiff_t>(first)),
+      std::make_move_iterator(deliveries.end()));
+  deliveries.resize(first);
 }
 
 bool RedisStore::is_lost(OpenGroup& group, const std::string& consumer) const {
@@ -207,7 +204,6 @@ Result<std::vector<Delivery>> RedisStore::take_over(OpenGroup& group, const std:
     group.numbers.asked = {};
   }
   std::vector<Delivery> found;
-  size_t bytes = 0;
   for (size_t i = 2; i < reply.items.size(); ++i) {
     const std::vector<Reply>& about = reply.items[i].items;
     const auto id = about.empty() ? std::nullopt : about[0].id();
@@ -216,7 +212,6 @@ Result<std::vector<Delivery>> RedisStore::take_over(OpenGroup& group, const std:
     delivery.entry = {*id, read_fields(about[3].items)};
     delivery.delivery_count = static_cast<uint32_t>(about[1].integer);
     delivery.first_delivered_at = from_ms(to_number(about[2].text));
-    bytes += bytes_of(delivery.entry);
   }
   std::lock_guard lock(group.mutex);
   Consumer& of = group.consumers[consumer];

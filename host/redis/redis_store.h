@@ -159,7 +159,7 @@ class RedisStore final : public stream::Store {
                                          const stream::ReadRequest& request,
                                          std::vector<stream::Delivery> deliveries);
   void keep(OpenGroup& group, const std::string& consumer,
-            std::vector<stream::Delivery> deliveries);
+            std::vector<stream::Delivery>& deliveries, size_t first);
   bool is_lost(OpenGroup& group, const std::string& consumer) const;
   void lose(OpenGroup& group, const std::string& consumer);
   Result<std::vector<stream::Delivery>> recover(OpenGroup& group, const std::string& consumer,
