@@ -163,17 +163,14 @@ std::optional<Intent> read_intent(const Record& fields, std::string& why) {
 
 Sizing size_opening(const Intent& intent, const std::optional<trade::Position>& position, Time now,
                     Duration snapshot_age_max) {
-  if (!position || !position->mark_price || !position->filters)
-    return {"no_exchange_snapshot", {}, {}, {}};
-  if (trade::is_stale(*position, now, snapshot_age_max))
-    return {"stale_exchange_state", {}, {}, {}};
+  if (const auto refusal = trade::refuse_snapshot(position, now, snapshot_age_max);
+      !refusal.empty())
+    return {std::string(refusal), {}, {}, {}};
   if (!intent.size_usd) return {"missing_position_size", {}, {}, {}};
-  const auto exact = intent.size_usd->divided_by(*position->mark_price, Decimal::kScaleMax);
-  const auto qty = exact ? exact->towards_zero_to(position->filters->qty_step) : std::nullopt;
-  const auto notional = qty ? qty->times(*position->mark_price) : std::nullopt;
-  if (!qty || !notional || !qty->is_positive() || *qty < position->filters->qty_min)
-    return {"qty_below_min", {}, {}, {}};
-  return {"", *qty, *notional, *position->mark_price};
+  const auto opening =
+      trade::size_opening(*intent.size_usd, *position->mark_price, *position->filters);
+  if (!opening) return {"qty_below_min", {}, {}, {}};
+  return {"", opening->qty, opening->notional, *position->mark_price};
 }
 
 std::string refuse_account(const Intent& intent, const Sizing& sizing, const trade::Look& snapshot,

@@ -70,6 +70,21 @@ bool is_stale(const Position& position, Time now, Duration age_max) {
   return age > max || age < -max;
 }
 
+std::string_view refuse_snapshot(const std::optional<Position>& position, Time now,
+                                 Duration age_max) {
+  if (!position || !position->mark_price || !position->filters) return "no_exchange_snapshot";
+  return is_stale(*position, now, age_max) ? "stale_exchange_state" : "";
+}
+
+std::optional<Opening> size_opening(const Decimal& usd, const Decimal& price,
+                                    const SymbolFilters& filters) {
+  const auto exact = usd.divided_by(price, Decimal::kScaleMax);
+  const auto qty = exact ? exact->towards_zero_to(filters.qty_step) : std::nullopt;
+  const auto notional = qty ? qty->times(price) : std::nullopt;
+  if (!qty || !notional || !qty->is_positive() || *qty < filters.qty_min) return std::nullopt;
+  return Opening{*qty, *notional};
+}
+
 std::optional<Ledger> read_ledger(const Look& look) {
   const bool own = look("last_known_amt").has_value();
   const auto amount = decimal_at(look, own ? "last_known_amt" : "ledger_amt");

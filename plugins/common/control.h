@@ -72,6 +72,21 @@ int64_t age_seconds(const Position& position, Time now);
 // Older than `age_max`, or as far in the future: a clock nobody can trust.
 bool is_stale(const Position& position, Time now, Duration age_max);
 
+// Why nothing can be opened by this snapshot: no_exchange_snapshot (none, or without price or
+// filters), stale_exchange_state; or empty.
+std::string_view refuse_snapshot(const std::optional<Position>& position, Time now,
+                                 Duration age_max);
+
+// How much of a symbol `usd` buys at `price`.
+struct Opening {
+  Decimal qty, notional;  // base asset, quote currency
+};
+
+// usd / price, cut to the symbol's quantity step; nullopt below the smallest quantity, or out of
+// range.
+std::optional<Opening> size_opening(const Decimal& usd, const Decimal& price,
+                                    const SymbolFilters& filters);
+
 // What fills have added up to.
 struct Ledger {
   Decimal amount;          // signed; last_known_amt, or ledger_amt where that is absent

@@ -122,19 +122,15 @@ Risk judge_risk(const TradeIntent& intent, const RiskBounds& bounds) {
 EntrySize size_entry(const TradeIntent& intent, const Decimal& size,
                      const std::optional<trade::Position>& position, Time now,
                      Duration snapshot_age_max, const Decimal& price_band) {
-  if (!position || !position->mark_price || !position->filters)
-    return {"no_exchange_snapshot", {}, {}, {}};
-  if (trade::is_stale(*position, now, snapshot_age_max))
-    return {"stale_exchange_state", {}, {}, {}};
+  if (const auto refusal = trade::refuse_snapshot(position, now, snapshot_age_max);
+      !refusal.empty())
+    return {refusal, {}, {}, {}};
   const Decimal price = intent.entry_price.value_or(*position->mark_price);
   if (!is_near(price, *position->mark_price, price_band))
     return {"entry_price_out_of_band", {}, {}, {}};
-  const auto exact = size.divided_by(price, Decimal::kScaleMax);
-  const auto quantity = exact ? exact->towards_zero_to(position->filters->qty_step) : std::nullopt;
-  const auto notional = quantity ? quantity->times(price) : std::nullopt;
-  if (!quantity || !notional || !quantity->is_positive() || *quantity < position->filters->qty_min)
-    return {"qty_below_min", {}, {}, {}};
-  return {"", *quantity, price, *notional};
+  const auto opening = trade::size_opening(size, price, *position->filters);
+  if (!opening) return {"qty_below_min", {}, {}, {}};
+  return {"", opening->qty, price, opening->notional};
 }
 
 }  // namespace sluice::execution
