@@ -101,10 +101,6 @@ Duration age_of(const OrderEntry& order, Time now) {
   return Duration(trade::micros(now) - order.intent_us);
 }
 
-std::string seconds(Duration duration) {
-  return std::to_string(duration / std::chrono::seconds(1)) + "s";
-}
-
 Duration intent_age_max(const OrderEntry& order, const Entry& entry, Unit& unit) {
   PolicyRecord intent;
   intent.text("symbol", order.symbol)
@@ -211,7 +207,7 @@ void note_margin_failure(const OrderEntry& order, Unit& unit) {
 std::string rate_text(const OrderEntry& order, const Failure& failure, Time now) {
   return order.symbol + " " + std::string(failure.key) +
          " count=" + std::to_string(failure.met_count) +
-         " resets_in=" + seconds(failure.met_until - now);
+         " resets_in=" + seconds_text(failure.met_until - now);
 }
 
 }  // namespace
@@ -263,14 +259,14 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
   if (now >= valid_until) return end("EXPIRED", std::string(expiry_of(*order)));
   if (age_of(*order, now) < -clock_ahead_max_) {
     unit.log(SLUICE_LOG_WARNING, "FUTURE_INTENT_DROP: " + order->symbol +
-                                     " ahead=" + seconds(-age_of(*order, now)) + " (>" +
-                                     seconds(clock_ahead_max_) + ")");
+                                     " ahead=" + seconds_text(-age_of(*order, now)) + " (>" +
+                                     seconds_text(clock_ahead_max_) + ")");
     return end("REJECTED", "future_intent");
   }
   const Duration age_max = intent_age_max(*order, entry, unit);
   tell_config(age_max, unit);
   if (age_of(*order, now) > age_max) {
-    tell_stale(*order, age_of(*order, now), age_max, unit);
+    stale_.drop(order->symbol, age_of(*order, now), age_max, unit);
     return end("EXPIRED", "stale_intent");
   }
   if (!fits_notional(*order, notional_max_)) return end("REJECTED", "notional_exceeded");
@@ -528,22 +524,8 @@ void Execution::diag(const Request& request, const World& world, const std::stri
 
 void Execution::tell_config(Duration age_max, const Unit& unit) {
   if (config_told_.exchange(true)) return;
-  unit.log(SLUICE_LOG_INFO, "P0.D.5 Config: TTL=" + seconds(age_max) +
+  unit.log(SLUICE_LOG_INFO, "P0.D.5 Config: TTL=" + seconds_text(age_max) +
                                 ", COUNT=batch, CONCURRENCY=concurrency of the stage");
-}
-
-void Execution::tell_stale(const OrderEntry& order, Duration age, Duration age_max,
-                           const Unit& unit) {
-  int64_t total = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    total = ++counts_.stale;
-    if (total > 1 && unit.now() < counts_.stale_told + kLineEvery) return;
-    counts_.stale_told = unit.now();
-  }
-  unit.log(SLUICE_LOG_WARNING, "STALE_INTENT_DROP: " + order.symbol + " age=" + seconds(age) +
-                                   " (>" + seconds(age_max) +
-                                   ") | Total stale: " + std::to_string(total));
 }
 
 void Execution::tell_heartbeat(const Unit& unit) {
@@ -557,13 +539,14 @@ void Execution::tell_heartbeat(const Unit& unit) {
     counts = counts_;
     at_exchange = attempts_.size();
   }
-  unit.log(
-      SLUICE_LOG_INFO,
-      "[DIAG] heartbeat: ended=" + std::to_string(counts.taken) +
-          " filled=" + std::to_string(counts.filled) + " placed=" + std::to_string(counts.placed) +
-          " rejected=" + std::to_string(counts.rejected) + " expired=" +
-          std::to_string(counts.expired) + " failed=" + std::to_string(counts.failed) +
-          " stale=" + std::to_string(counts.stale) + " at_exchange=" + std::to_string(at_exchange));
+  unit.log(SLUICE_LOG_INFO, "[DIAG] heartbeat: ended=" + std::to_string(counts.taken) +
+                                " filled=" + std::to_string(counts.filled) +
+                                " placed=" + std::to_string(counts.placed) +
+                                " rejected=" + std::to_string(counts.rejected) +
+                                " expired=" + std::to_string(counts.expired) +
+                                " failed=" + std::to_string(counts.failed) +
+                                " stale=" + std::to_string(stale_.total()) +
+                                " at_exchange=" + std::to_string(at_exchange));
 }
 
 }  // namespace sluice::execution

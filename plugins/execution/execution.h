@@ -249,8 +249,8 @@ class Execution {
     bool cancel_sent = false;
   };
   struct Counts {
-    int64_t taken = 0, filled = 0, placed = 0, rejected = 0, expired = 0, failed = 0, stale = 0;
-    Time heartbeat, stale_told;
+    int64_t taken = 0, filled = 0, placed = 0, rejected = 0, expired = 0, failed = 0;
+    Time heartbeat;
   };
 
   Attempt& attempt(const Request& request, Time now);
@@ -265,7 +265,6 @@ class Execution {
   bool has_margin(const Request& request) const;
   void diag(const Request& request, const World& world, const std::string& text) const;
   void tell_config(Duration age_max, const Unit& unit);
-  void tell_stale(const OrderEntry& order, Duration age, Duration age_max, const Unit& unit);
   void tell_heartbeat(const Unit& unit);
   void count(std::string_view status);
 
@@ -277,6 +276,7 @@ class Execution {
   const std::shared_ptr<paper::Exchange> exchange_;
   std::atomic<bool> source_told_ = false;
   std::atomic<bool> config_told_ = false;
+  StaleIntents stale_;
 
   std::mutex mutex_;                                      // guards all below
   std::map<std::string, Attempt, std::less<>> attempts_;  // at most one for each order in `act`

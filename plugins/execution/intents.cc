@@ -12,16 +12,11 @@ namespace sluice::execution {
 namespace {
 
 constexpr Duration kProcessedTtl = std::chrono::seconds(3600);
-constexpr Duration kStaleLineEvery = std::chrono::seconds(30);
 
 RiskBounds risk_bounds(const Settings& settings) {
   return {settings.decimal("size_min"),     settings.decimal("size_max"),
           settings.decimal("leverage_min"), settings.decimal("leverage_max"),
           settings.decimal("notional_max"), settings.number("min_confidence")};
-}
-
-std::string seconds(Duration duration) {
-  return std::to_string(duration / std::chrono::seconds(1)) + "s";
 }
 
 bool lacks_snapshot(const EntrySize& size) {
@@ -75,7 +70,7 @@ Verdict Intents::process(const Entry& entry, Unit& unit) {
                                       intent->action, "MARKET")};
   const Duration age = c.age();
   if (age > intent_age_max_ || age < -intent_age_max_) {
-    tell_stale(c);
+    stale_.drop(intent->symbol, age, intent_age_max_, unit);
     return end(c, "EXPIRED", "stale_intent");
   }
   const auto failure = unit.failure();
@@ -169,19 +164,6 @@ Verdict Intents::end(const Case& c, std::string status, std::string_view reason)
   c.unit.emit("legacy", envelope_of(result));
   c.unit.log(SLUICE_LOG_INFO, terminal_line(told, terminal));
   return ack();
-}
-
-void Intents::tell_stale(const Case& c) {
-  int64_t total = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    total = ++stale_count_;
-    if (total > 1 && c.unit.now() < stale_told_ + kStaleLineEvery) return;
-    stale_told_ = c.unit.now();
-  }
-  c.unit.log(SLUICE_LOG_WARNING, "STALE_INTENT_DROP: " + c.intent.symbol +
-                                     " age=" + seconds(c.age()) + " (>" + seconds(intent_age_max_) +
-                                     ") | Total stale: " + std::to_string(total));
 }
 
 }  // namespace sluice::execution

@@ -1,7 +1,6 @@
 // The judge of the entry lane: which trade intents become orders.
 #pragma once
 
-#include <mutex>
 #include <string>
 
 #include "execution/execution.h"
@@ -166,16 +165,13 @@ class Intents {
   Verdict order(const Case& c, const Risk& risk, const EntrySize& size) const;
   Verdict duplicate(const Case& c, const Failure& failure) const;
   Verdict end(const Case& c, std::string status, std::string_view reason) const;
-  void tell_stale(const Case& c);
 
   const std::string account_;
   const Duration intent_age_max_, order_ttl_, snapshot_age_max_, snapshot_wait_;
   const Decimal price_band_;
   const RiskBounds bounds_;
 
-  std::mutex mutex_;  // guards all below
-  int64_t stale_count_ = 0;
-  Time stale_told_;
+  StaleIntents stale_;
 };
 
 }  // namespace sluice::execution

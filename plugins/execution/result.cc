@@ -95,4 +95,22 @@ std::string terminal_line(const Told& told, const Terminal& terminal) {
          " | trace_id=" + told.trace_id;
 }
 
+std::string seconds_text(Duration duration) {
+  return std::to_string(duration / std::chrono::seconds(1)) + "s";
+}
+
+void StaleIntents::drop(std::string_view symbol, Duration age, Duration age_max, const Unit& unit) {
+  constexpr Duration kLineEvery = std::chrono::seconds(30);
+  int64_t total = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    total = ++total_;
+    if (total > 1 && unit.now() < told_ + kLineEvery) return;
+    told_ = unit.now();
+  }
+  unit.log(SLUICE_LOG_WARNING, "STALE_INTENT_DROP: " + std::string(symbol) +
+                                   " age=" + seconds_text(age) + " (>" + seconds_text(age_max) +
+                                   ") | Total stale: " + std::to_string(total));
+}
+
 }  // namespace sluice::execution

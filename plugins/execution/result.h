@@ -1,6 +1,7 @@
 // The result entry: what became of an order, in the reference's envelope and in flat fields.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,5 +46,27 @@ Record envelope_of(const Record& result);
 
 // "TERMINAL STATE: ...", as operators search for it.
 std::string terminal_line(const Told& told, const Terminal& terminal);
+
+// Whole seconds: "601s".
+std::string seconds_text(Duration duration);
+
+// "STALE_INTENT_DROP: ...", at most one line in half a minute, with how many there were.
+//
+// Threads: [any].
+class StaleIntents {
+ public:
+  // Counts one, and says it on the log of `unit` when a line is due.
+  void drop(std::string_view symbol, Duration age, Duration age_max, const Unit& unit);
+
+  int64_t total() const {
+    const std::scoped_lock lock(mutex_);
+    return total_;
+  }
+
+ private:
+  mutable std::mutex mutex_;  // guards all below
+  int64_t total_ = 0;
+  Time told_;
+};
 
 }  // namespace sluice::execution
