@@ -89,6 +89,7 @@ Result<redis::Options> redis_options(const graph::EngineSpec& engine, StoreUse u
   options.consumer = engine.consumer.empty() ? host_name() : engine.consumer;
   options.min_replicas = engine.min_replicas;
   options.tracking = use == StoreUse::kRun;
+  options.look = use == StoreUse::kLook;
   return options;
 }
 

@@ -124,7 +124,7 @@ class LiveCheck {
         add(fault_of(fault.kind), pipeline_.engine.place, fault.text, fault.expected);
     }
     // Looks with the rights of a host, so that what is missing is said now.
-    auto options = redis_options(pipeline_.engine, StoreUse::kLook);
+    auto options = redis_options(pipeline_.engine, StoreUse::kChange);
     if (!options) return;
     const auto store = redis::RedisStore::open(*options, redis::system_network(), clock_);
     if (!store) {
@@ -156,20 +156,16 @@ class LiveCheck {
     return Fault::kServerWeak;
   }
 
-  // Entries below a group's position are read; those between it and the first that is left are
-  // gone.
-  void check_lost(const stream::Store& store) {
-    for (const stream::StreamInfo& info : store.streams()) {
-      const auto spec = std::ranges::find(pipeline_.streams, info.name, &graph::StreamSpec::name);
-      if (spec == pipeline_.streams.end()) continue;
-      for (const stream::GroupInfo& group : info.groups) {
-        // What is there is the newest part; a group cannot have more before it than that.
-        if (group.lag <= info.length) continue;
-        add(Fault::kEntriesTrimmed, spec->place,
-            fmt::format("{} of {} were trimmed by somebody before group {} read them",
-                        plural(group.lag - info.length, "entry", "entries"), info.name, group.name),
-            "nobody else trims the streams of a pipeline: no MAXLEN, XTRIM or XDEL there");
-      }
+  void check_lost(const redis::RedisStore& store) {
+    const auto losses = store.losses();
+    if (!losses) return add(Fault::kStoreUnusable, pipeline_.engine.place, losses.status().text());
+    for (const redis::Loss& loss : *losses) {
+      const auto spec = std::ranges::find(pipeline_.streams, loss.stream, &graph::StreamSpec::name);
+      if (spec == pipeline_.streams.end() || spec->trim_hard) continue;
+      add(Fault::kEntriesTrimmed, spec->place,
+          fmt::format("{} of {} were trimmed by somebody before group {} read them",
+                      plural(loss.entries, "entry", "entries"), loss.stream, loss.group),
+          "nobody else trims the streams of a pipeline: no MAXLEN, XTRIM or XDEL there");
     }
   }
 

@@ -44,6 +44,44 @@ Result<uint64_t> RedisStore::lag_of(const OpenStream& stream, const Reply& about
   return count_of(&reply);
 }
 
+// What is to come and what is there: the rest was trimmed. Some servers count trimmed entries into
+// the lag, others know how many a group read of all that were ever added.
+Result<std::vector<Loss>> RedisStore::losses_of(const OpenStream& stream) const {
+  Commands commands;
+  commands.add({"XINFO", "STREAM", stream.name});
+  commands.add({"XINFO", "GROUPS", stream.name});
+  SLUICE_ASSIGN(answer, call(stream.name, commands));
+  for (const Reply& reply : answer.replies) {
+    if (reply.is_error()) return error_status("XINFO", reply.text);
+  }
+  const auto number = [](const Reply& about, std::string_view name) -> std::optional<int64_t> {
+    const Reply* const reply = find(about, name);
+    if (reply == nullptr || reply->kind != Reply::Kind::kInteger) return std::nullopt;
+    return reply->integer;
+  };
+  const auto length = number(answer.replies[0], "length");
+  const auto added = number(answer.replies[0], "entries-added");
+  std::vector<Loss> losses;
+  for (const Reply& about : answer.replies[1].items) {
+    const Reply* const name = find(about, "name");
+    if (name == nullptr || !length) continue;
+    const auto lag = number(about, "lag"), read = number(about, "entries-read");
+    const int64_t gone =
+        std::max(lag ? *lag - *length : 0, added && read ? *added - *length - *read : 0);
+    if (gone > 0) losses.push_back({stream.name, name->text, static_cast<uint64_t>(gone)});
+  }
+  return losses;
+}
+
+Result<std::vector<Loss>> RedisStore::losses() const {
+  std::vector<Loss> all;
+  for (const OpenStream* stream : handles_.streams()) {
+    SLUICE_ASSIGN(losses, losses_of(*stream));
+    all.insert(all.end(), losses.begin(), losses.end());
+  }
+  return all;
+}
+
 Result<GroupNumbers> RedisStore::ask_numbers(const OpenGroup& group) const {
   const OpenStream& stream = *group.stream;
   GroupNumbers numbers;

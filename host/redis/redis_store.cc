@@ -57,10 +57,12 @@ Result<std::unique_ptr<RedisStore>> RedisStore::open(const Options& options, Net
 }
 
 Status RedisStore::start() {
-  Commands commands;
-  const std::string guard = names_.guard({});
-  add_script(commands, scripts().probe, {guard}, {});
-  SLUICE_TRY(ask("the rights of a pipeline", guard, commands).status());
+  if (!options_.look) {
+    Commands commands;
+    const std::string guard = names_.guard({});
+    add_script(commands, scripts().probe, {guard}, {});
+    SLUICE_TRY(ask("the rights of a pipeline", guard, commands).status());
+  }
   if (options_.recorded) {
     // One, or one in each slot of a cluster that somebody committed in.
     SLUICE_ASSIGN(clocks, names_with(kClockKey));
@@ -192,6 +194,17 @@ Status RedisStore::create_group(const OpenStream& stream, std::string_view name,
   return Status::ok();
 }
 
+Status RedisStore::find_group(const OpenStream& stream, std::string_view name) const {
+  Commands commands;
+  commands.add({"XINFO", "GROUPS", stream.name});
+  SLUICE_ASSIGN(groups, ask("XINFO GROUPS", stream.name, commands));
+  for (const Reply& about : groups.items) {
+    if (const Reply* known = find(about, "name"); known != nullptr && known->text == name)
+      return Status::ok();
+  }
+  return {Code::kNotFound, fmt::format("{} has no group {}", stream.name, name)};
+}
+
 Result<GroupId> RedisStore::open_group(StreamId stream_id, std::string_view name,
                                        stream::GroupStart start) {
   OpenStream* const stream = handles_.stream(stream_id);
@@ -199,7 +212,10 @@ Result<GroupId> RedisStore::open_group(StreamId stream_id, std::string_view name
     return Status(Code::kInvalid, fmt::format("stream {} is not open", stream_id));
   if (name.empty()) return Status(Code::kInvalid, "a group needs a name");
   if (const OpenGroup* known = handles_.group(*stream, name)) return known->id;
-  SLUICE_TRY(create_group(*stream, name, start == stream::GroupStart::kEnd ? "$" : "0"));
+  if (options_.look)
+    SLUICE_TRY(find_group(*stream, name));
+  else
+    SLUICE_TRY(create_group(*stream, name, start == stream::GroupStart::kEnd ? "$" : "0"));
   OpenGroup& group = handles_.open_group(*stream, name);
   if (tracking_) tracking_->cover(stream->name);
   SLUICE_TRY(count_lost(group));
@@ -214,26 +230,13 @@ Status RedisStore::mend(const OpenGroup& group) {
 }
 
 Status RedisStore::count_lost(const OpenGroup& group) {
-  const std::string& stream = group.stream->name;
-  Commands commands;
-  commands.add({"XINFO", "GROUPS", stream});
-  commands.add({"XINFO", "STREAM", stream});
-  SLUICE_ASSIGN(answer, call(stream, commands));
-  for (const Reply& reply : answer.replies) {
-    if (reply.is_error()) return error_status("XINFO", reply.text);
-  }
-  for (const Reply& about : answer.replies[0].items) {
-    const Reply* const name = find(about, "name");
-    const Reply* const lag = find(about, "lag");
-    const Reply* const length = find(answer.replies[1], "length");
-    if (name == nullptr || name->text != group.name || lag == nullptr || length == nullptr)
-      continue;
-    // What is to come and what is there: the rest was trimmed by somebody.
-    const int64_t gone = lag->integer - length->integer;
-    if (gone <= 0 || handles_.options(*group.stream).trim_hard) continue;
-    log::error("redis: {} entries of {} were trimmed before group {} read them", gone, stream,
-               group.name);
-    lost_ += static_cast<uint64_t>(gone);
+  if (handles_.options(*group.stream).trim_hard) return Status::ok();
+  SLUICE_ASSIGN(losses, losses_of(*group.stream));
+  for (const Loss& loss : losses) {
+    if (loss.group != group.name) continue;
+    log::error("redis: {} entries of {} were trimmed before group {} read them", loss.entries,
+               loss.stream, loss.group);
+    lost_ += loss.entries;
   }
   return Status::ok();
 }

@@ -61,6 +61,16 @@ struct Options {
 
   // Is told of changes that others make. Without it `Listener` hears of our own only.
   bool tracking = true;
+
+  // Asks for no right to write, and `open_group` makes no group: one that is not there is
+  // kNotFound.
+  bool look = false;
+};
+
+// Entries that somebody trimmed before a group had read them.
+struct Loss {
+  std::string stream, group;
+  uint64_t entries = 0;
 };
 
 // Errors: kUnavailable when the server was gone for longer than `servers.give_up_after`, and the
@@ -79,6 +89,11 @@ class RedisStore final : public stream::Store {
   // Entries that were trimmed by others before one of our groups read them, and entries that were
   // deleted while pending; since the store was opened.
   uint64_t lost() const { return lost_; }
+
+  // What the groups of the streams that were opened or found never get, by what the server counts
+  // (Redis 7.0 and later; 6.2 does not, and none counts for a group that never read). Errors: as
+  // above.
+  Result<std::vector<Loss>> losses() const;
 
   // Trims what is due, whatever the interval, and returns when every change made before was told.
   Status settle();
@@ -143,6 +158,7 @@ class RedisStore final : public stream::Store {
   // --- Streams and groups (redis_store.cc)
 
   Status check_room(std::string_view name) const;
+  Status find_group(const OpenStream& stream, std::string_view name) const;
   Status create_group(const OpenStream& stream, std::string_view name, std::string_view from);
   Status mend(const OpenGroup& group);
   Status count_lost(const OpenGroup& group);
@@ -202,7 +218,7 @@ class RedisStore final : public stream::Store {
   Result<GroupNumbers> numbers(OpenGroup& group) const;
   Result<GroupNumbers> ask_numbers(const OpenGroup& group) const;
   Result<uint64_t> lag_of(const OpenStream& stream, const Reply& about, uint64_t length) const;
-
+  Result<std::vector<Loss>> losses_of(const OpenStream& stream) const;
   stream::GroupInfo describe_group(const OpenStream& stream, const Reply& about,
                                    uint64_t length) const;
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "fixtures/redis_server.h"
 #include "store_fixture.h"
 
 namespace sluice::cli {
@@ -223,6 +224,26 @@ TEST_F(LiveCheckTest, EachDurabilityIsSaidInPlainWords) {
     EXPECT_THAT(text, HasSubstr("kill -9"));
     EXPECT_THAT(text, HasSubstr("power cut"));
   }
+}
+
+TEST_F(LiveCheckTest, EntriesThatOthersTrimmedOnRedisAreCountedPerGroup) {
+  testing::RedisServer server;
+  pipeline_.engine.kind = graph::EngineKind::kRedis;
+  pipeline_.engine.url = server.url();
+  server.command({"XGROUP", "CREATE", "intents", "forward", "0", "MKSTREAM"});
+  server.command({"XGROUP", "CREATE", "intents", "dashboard", "0"});
+  for (int i = 0; i < 6; ++i) server.command({"XADD", "intents", "*", "n", "x"});
+  for (const auto& [group, count] : {std::pair("forward", "1"), std::pair("dashboard", "6")})
+    server.command({"XREADGROUP", "GROUP", group, "c", "COUNT", count, "STREAMS", "intents", ">"});
+  EXPECT_THAT(codes(check()), ::testing::Not(Contains("S0611 5")));
+  server.command({"XTRIM", "intents", "MAXLEN", "2"});
+  const LiveReport report = check();
+  EXPECT_THAT(codes(report), Contains("S0611 5"));
+  std::vector<std::string> texts;
+  for (const graph::Finding& finding : report.findings)
+    if (finding.code == "S0611") texts.push_back(finding.text);
+  EXPECT_THAT(texts, ElementsAre("3 entries of intents were trimmed by somebody before group "
+                                 "forward read them"));
 }
 
 }  // namespace

@@ -634,6 +634,45 @@ TEST_F(RedisStoreTest, EntriesTrimmedByOthersBeforeAGroupReadThemAreCountedAsLos
   EXPECT_EQ(store->lost(), 3u);
 }
 
+TEST_F(RedisStoreTest, WhatEachGroupLostIsNamed) {
+  { Pipeline before = pipeline(); }
+  redis({"XGROUP", "CREATE", "in", "late", "$"});
+  for (int i = 0; i < 5; ++i) redis({"XADD", "in", "*", "n", "x"});
+  redis({"XREADGROUP", "GROUP", "late", "c", "COUNT", "4", "STREAMS", "in", ">"});
+  redis({"XTRIM", "in", "MAXLEN", "2"});
+  const auto store = open();
+  store->find_stream("in");
+  const auto losses = store->losses();
+  ASSERT_TRUE(losses.is_ok()) << losses.status().text();
+  ASSERT_EQ(losses->size(), 1u);
+  EXPECT_EQ(losses->front().stream, "in");
+  EXPECT_EQ(losses->front().group, "g");
+  EXPECT_EQ(losses->front().entries, 3u);
+}
+
+TEST_F(RedisStoreTest, AStoreThatOnlyLooksNeedsNoRightToWriteAndMakesNothing) {
+  { Pipeline before = pipeline(); }
+  redis({"SET", "k", "v"});
+  redis({"ACL", "SETUSER", "looks", "on", ">secret", "~*", "&*", "+@read", "+@scripting",
+         "+@connection", "+info", "+time"});
+  Options with = options();
+  with.servers.target.login.user = "looks";
+  with.servers.target.login.password = "secret";
+  EXPECT_FALSE(RedisStore::open(with, network_, clock_).is_ok()) << "may not write";
+  with.look = true;
+  with.tracking = false;
+  const auto store = open(with);
+  const StreamId in = store->find_stream("in");
+  ASSERT_NE(in, 0u);
+  ASSERT_TRUE(store->open_group(in, "g", GroupStart::kBeginning).is_ok());
+  EXPECT_EQ(store->pending_entries(*store->open_group(in, "g", GroupStart::kBeginning), 10)->size(),
+            1u);
+  EXPECT_EQ((*store->get("k"))->bytes, "v");
+  EXPECT_EQ(store->open_group(in, "other", GroupStart::kBeginning).status().code(),
+            Code::kNotFound);
+  EXPECT_EQ(redis({"XINFO", "GROUPS", "in"}).items.size(), 1u);
+}
+
 TEST_F(RedisStoreTest, AnEntryDeletedWhilePendingIsAckedAndCounted) {
   Pipeline made = pipeline();
   redis({"XDEL", "in", made.entry.text()});
