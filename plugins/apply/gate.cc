@@ -12,7 +12,7 @@ using trade::PlanOutcome;
 
 // A plan and everything the gate looks at for it, read in this call.
 struct Gate::Case {
-  Case(const Plan& plan_in, const Entry& entry, Unit& unit_in)
+  Case(const Plan& plan_in, const Entry& entry, Unit& unit_in, bool adopts)
       : plan(plan_in),
         unit(unit_in),
         entry_id(entry.id()),
@@ -27,7 +27,11 @@ struct Gate::Case {
         p33(unit.get(p33_key)),
         block(unit.get(block_key)),
         disarm(unit.get(trade::kDisarmKey)),
-        is_killed(trade::kill_switch_set(unit)) {
+        is_killed(trade::kill_switch_set(unit)),
+        governor_permit(adopts ? trade::adopt_governor_permit(plan, governor.text(), unit.now())
+                               : std::string(governor.text())),
+        p33_permit(adopts ? trade::adopt_p33_permit(plan, p33.text(), unit.now())
+                          : std::string(p33.text())) {
     if (plan.is_opening()) return;  // sized and priced already
     const Value snapshot = unit.get(trade::snapshot_key(plan.symbol));
     position = trade::read_position(trade::look(snapshot));
@@ -43,7 +47,8 @@ struct Gate::Case {
   const std::string governor_key, p33_key, block_key, end_key, granted_key;
   const Value ended, governor, p33, block, disarm;
   const bool is_killed;
-  std::optional<trade::Position> position;  // closing plans only
+  const std::string governor_permit, p33_permit;  // as they are judged
+  std::optional<trade::Position> position;        // closing plans only
 };
 
 // What becomes of a plan that is not ordered.
@@ -138,7 +143,7 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
   std::string why;
   const auto plan = trade::read_plan(entry.fields(), why);
   if (!plan) return reject("invalid_plan", why);
-  const Case c(*plan, entry, unit);
+  const Case c(*plan, entry, unit, foreign_permits_);
 
   if (c.ended.present()) return end_repeated(c);
   if (c.is_killed) {
@@ -188,7 +193,7 @@ Verdict Gate::judge(const Case& c) const {
   c.unit.take(c.governor_key);
   c.unit.take(c.p33_key);
   const trade::Judgement judgement =
-      trade::judge_permits(c.plan, c.governor.text(), c.p33.text(), c.unit.now());
+      trade::judge_permits(c.plan, c.governor_permit, c.p33_permit, c.unit.now());
   count_judgement(judgement, c.waited(), c.unit);
   if (!judgement.error.empty()) {
     Ending ending{.outcome = blocked(judgement.error, judgement.steps_results),
@@ -253,8 +258,8 @@ Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const
                         {"intent_timestamp", plan.intent_timestamp},
                         {"created_us", trade::micros_text(c.unit.now())},
                         {"permit_valid_until_us", std::to_string(valid_until)},
-                        {"governor_permit", c.governor.text()},
-                        {"p33_permit", c.p33.text()},
+                        {"governor_permit", c.governor_permit},
+                        {"p33_permit", c.p33_permit},
                         {"reservations", trade::reservations_text(reservations)},
                         {"trace_id", plan.trace_id},
                         {"decision_id", plan.decision_id},
@@ -262,8 +267,11 @@ Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const
                         {"action", plan.action},
                         {"policy", c.unit.policy_version()}});
   c.unit.count("apply_plan_processed_total", {{"decision", "EXECUTE"}});
-  audit(c, "governor", "consumed", "");
-  audit(c, "p33", "consumed", "");
+  const auto whose = [](const Value& found, std::string_view judged) {
+    return found.text() == judged ? std::string_view() : trade::kForeignPolicy;
+  };
+  audit(c, "governor", "consumed", whose(c.governor, c.governor_permit));
+  audit(c, "p33", "consumed", whose(c.p33, c.p33_permit));
   c.unit.log(SLUICE_LOG_INFO, "[PERMIT_WAIT] OK plan=" + plan.plan_id + " symbol=" + plan.symbol +
                                   " wait_ms=" + milliseconds(c.waited()) +
                                   " safe_qty=" + order.quantity.text());

@@ -106,6 +106,11 @@ class Gate {
        .default_text = "7d",
        .min_text = "25h",  // the governor grants nothing to plans older than a day
        .max_text = "365d"},
+      {.name = "foreign_permits",
+       .doc = "True: closing plans also take permits that name no plan content, as the reference's "
+              "services write and operators inject them. Whoever may write keys may then close.",
+       .type = SLUICE_BOOLEAN,
+       .default_text = "false"},
       {.name = "dry_run",
        .doc = "True: nothing is ordered; plans that both permits allow end with what would be.",
        .type = SLUICE_BOOLEAN,
@@ -196,6 +201,7 @@ class Gate {
       : account_(settings.text("account")),
         disarm_lets_closes_(settings.boolean("disarm_lets_closes")),
         ended_ttl_(settings.duration("ended_ttl")),
+        foreign_permits_(settings.boolean("foreign_permits")),
         dry_run_(settings.boolean("dry_run")) {}
 
   Verdict process(const Entry& entry, Unit& unit) const;
@@ -223,6 +229,7 @@ class Gate {
   const std::string account_;
   const bool disarm_lets_closes_;
   const Duration ended_ttl_;
+  const bool foreign_permits_;
   const bool dry_run_;
 };
 

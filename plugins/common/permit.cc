@@ -1,6 +1,7 @@
 #include "common/permit.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/json.h"
 #include "common/text.h"
@@ -86,6 +87,30 @@ Judgement judge_governor_form(const std::optional<Json>& permit) {
 
 bool side_fits(const Plan& plan, std::string_view side) {
   return plan.is_opening() ? side == plan.side : side == "BUY" || side == "SELL";
+}
+
+// How long an adopted permit holds, and how long from the moment it is met.
+constexpr Duration kForeignLife = std::chrono::seconds(60);
+constexpr Duration kForeignUse = std::chrono::seconds(10);
+
+// The end of an unbound permit that may be adopted for `plan`; nullopt when it may not.
+std::optional<Time> foreign_end(const std::optional<Json>& permit, std::string_view yes,
+                                const Plan& plan, Time now) {
+  if (!permit || !permit->is_object() || !is_reducing(plan.action)) return std::nullopt;
+  const Json* said = permit->find(yes);
+  const Json* consumed = permit->find("consumed");
+  if (said == nullptr || !said->is_true() || (consumed != nullptr && !consumed->is_false()))
+    return std::nullopt;
+  if (permit->find("plan_hash") != nullptr || permit->find("valid_until_us") != nullptr)
+    return std::nullopt;
+  for (const auto& [name, own] : {std::pair("plan_id", &plan.plan_id), {"symbol", &plan.symbol}}) {
+    if (permit->find(name) != nullptr && permit->text_of(name) != *own) return std::nullopt;
+  }
+  if (permit->find("created_at") == nullptr) return now + kForeignUse;
+  const auto created = read_double(permit->number_of("created_at"));
+  if (!created || std::abs(*created) > 1e12) return std::nullopt;
+  const Time end = Time(Duration(static_cast<int64_t>(*created * 1e6))) + kForeignLife;
+  return std::min(end, now + kForeignUse);
 }
 
 }  // namespace
@@ -215,6 +240,37 @@ std::vector<Reservation> permit_reservations(const Plan& plan, std::string_view 
     reservations.push_back({std::string(counter), *amount, *at});
   }
   return reservations;
+}
+
+std::string adopt_governor_permit(const Plan& plan, std::string_view governor, Time now) {
+  std::string why;
+  const auto permit = Json::parse(governor, why);
+  const auto end = foreign_end(permit, "granted", plan, now);
+  if (!end) return std::string(governor);
+  return governor_permit_text(
+      plan, {.qty = decimal_of(*permit, "computed_qty").value_or(Decimal()),
+             .notional = decimal_of(*permit, "computed_notional").value_or(Decimal()),
+             .created = now,
+             .valid_until = *end,
+             .policy = std::string(kForeignPolicy),
+             .reservations = {}});
+}
+
+std::string adopt_p33_permit(const Plan& plan, std::string_view p33, Time now) {
+  std::string why;
+  const auto permit = Json::parse(p33, why);
+  const auto end = foreign_end(permit, "allow", plan, now);
+  const auto qty = end ? decimal_of(*permit, "safe_close_qty") : std::nullopt;
+  const auto position = end ? decimal_of(*permit, "exchange_position_amt") : std::nullopt;
+  if (!qty || !position) return std::string(p33);
+  return p33_permit_text(plan,
+                         {.side = position->is_positive() ? "SELL" : "BUY",
+                          .safe_qty = *qty,
+                          .exchange_amount = *position,
+                          .ledger_amount = decimal_of(*permit, "ledger_amt").value_or(Decimal()),
+                          .created = now,
+                          .valid_until = *end,
+                          .policy = std::string(kForeignPolicy)});
 }
 
 std::string block_reason(std::string_view text) {

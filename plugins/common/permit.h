@@ -75,6 +75,19 @@ Judgement judge_permits(const Plan& plan, std::string_view governor, std::string
 // foreign content never frees somebody's share.
 std::vector<Reservation> permit_reservations(const Plan& plan, std::string_view governor);
 
+// The policy named by an adopted permit.
+inline constexpr std::string_view kForeignPolicy = "foreign";
+
+// A permit of the reference's governor (or one injected by hand) or of its P3.3, made into one for
+// this closing plan: the reference's name no content and no end. It holds for a minute from its
+// `created_at`, and for ten seconds from now at most. Its key alone says which plan it is for, so
+// whoever may write keys may close positions.
+//
+// Returned as it is, to be refused or judged like any other: a permit that has a plan_hash or an
+// end, that names another plan or symbol, that says no, and any permit for an opening.
+std::string adopt_governor_permit(const Plan& plan, std::string_view governor, Time now);
+std::string adopt_p33_permit(const Plan& plan, std::string_view p33, Time now);
+
 // The `reason` of a block record, "unknown" when there is none to read.
 std::string block_reason(std::string_view text);
 

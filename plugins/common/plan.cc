@@ -62,6 +62,19 @@ std::string close_step(std::string_view step, std::string_view pct) {
       .str();
 }
 
+std::optional<Plan> read_fields(const Record& fields, std::string& why) {
+  Plan plan;
+  for (const PlanField& field : kFields) {
+    plan.*field.value = fields.find(field.name).value_or("");
+    if (field.required && (plan.*field.value).empty()) {
+      why = std::string(field.name) + " is missing";
+      return std::nullopt;
+    }
+  }
+  plan.plan_hash = plan_hash(plan);
+  return plan;
+}
+
 }  // namespace
 
 Record plan_record(const Plan& plan) {
@@ -86,19 +99,34 @@ std::string plan_hash(const Plan& plan) {
 }
 
 std::optional<Plan> read_plan(const Record& fields, std::string& why) {
-  Plan plan;
-  for (const PlanField& field : kFields) {
-    plan.*field.value = fields.find(field.name).value_or("");
-    if (field.required && (plan.*field.value).empty()) {
-      why = std::string(field.name) + " is missing";
-      return std::nullopt;
-    }
-  }
-  plan.plan_hash = plan_hash(plan);
+  auto plan = read_fields(fields, why);
+  if (!plan) return std::nullopt;
   const std::string_view given = fields.find("plan_hash").value_or("");
-  if (given == plan.plan_hash) return plan;
-  why = "plan_hash is " + std::string(given) + ", the content gives " + plan.plan_hash;
+  if (given == plan->plan_hash) return plan;
+  why = "plan_hash is " + std::string(given) + ", the content gives " + plan->plan_hash;
   return std::nullopt;
+}
+
+std::optional<Plan> read_any_plan(const Record& fields, std::string& why) {
+  if (fields.find("plan_hash")) return read_plan(fields, why);
+  const std::string action(fields.find("action").value_or(""));
+  if (!is_reducing(action)) {
+    why = "action is " + action + ": without a plan_hash only closing plans are read";
+    return std::nullopt;
+  }
+  Record whole = fields;
+  whole.set("side", "close");
+  whole.set("qty", "");
+  whole.set("reduceOnly", "true");
+  whole.set("leverage", "1");
+  whole.set("created_us", std::string(fields.find("timestamp").value_or("")) + "000000");
+  whole.set("dedupe_id", std::string(fields.find("plan_id").value_or("")));
+  auto plan = read_fields(whole, why);
+  if (plan && !read_integer(plan->timestamp)) {
+    why = "timestamp is " + plan->timestamp + ", expected epoch seconds";
+    return std::nullopt;
+  }
+  return plan;
 }
 
 std::string proposal_plan_id(std::string_view symbol, std::string_view action, double kill_score,

@@ -50,6 +50,12 @@ std::string plan_hash(const Plan& plan);
 // Errors: nullopt, and `why` says which field is missing or that the hash does not fit the content.
 std::optional<Plan> read_plan(const Record& fields, std::string& why);
 
+// The same, and also a closing plan of the reference's Apply Layer, which has no hash, side or
+// creation time: those are what any such plan has, and the hash is over the whole.
+//
+// Errors: as above; a plan without a hash that does not only make a position smaller.
+std::optional<Plan> read_any_plan(const Record& fields, std::string& why);
+
 // First 16 hex digits over `<symbol>:<action>:<kill score, six decimals>:<new stop>:<computed at>`;
 // the new stop as float text, or None.
 std::string proposal_plan_id(std::string_view symbol, std::string_view action, double kill_score,

@@ -85,13 +85,15 @@ Governor::Governor(const Settings& settings)
       granted_ttl_(settings.duration("granted_ttl")),
       disarm_on_burst_(settings.boolean("enable_auto_disarm") &&
                        settings.boolean("disarm_on_burst_breach")),
+      foreign_plans_(settings.boolean("foreign_plans")),
       disarm_errors_(
           settings.boolean("enable_auto_disarm") ? settings.integer("disarm_on_error_count") : 0) {}
 
 Verdict Governor::process(const Entry& entry, Unit& unit) const {
   if (entry["decision"] != "EXECUTE") return ack();
   std::string why;
-  const auto plan = trade::read_plan(entry.fields(), why);
+  const auto plan = foreign_plans_ ? trade::read_any_plan(entry.fields(), why)
+                                   : trade::read_plan(entry.fields(), why);
   if (!plan) {
     // The gate puts the entry among the dead letters, once; here it just gets no permit.
     unit.log(SLUICE_LOG_WARNING,

@@ -67,6 +67,12 @@ class Governor {
        .default_text = "10m",
        .min_text = "1m",
        .max_text = "1d"},
+      {.name = "foreign_plans",
+       .doc =
+           "True: closing plans of the reference's Apply Layer, which carry no hash, get permits "
+           "too.",
+       .type = SLUICE_BOOLEAN,
+       .default_text = "false"},
       {.name = "enable_auto_disarm",
        .doc = "Whether the governor may stop all orders by itself.",
        .type = SLUICE_BOOLEAN,
@@ -289,6 +295,7 @@ class Governor {
   const Duration block_ttl_;
   const Duration granted_ttl_;
   const bool disarm_on_burst_;
+  const bool foreign_plans_;
   const int64_t disarm_errors_;  // 0: never
 };
 

@@ -110,14 +110,16 @@ void count(const trade::Plan& plan, const Seen& seen, const Finding& finding, Un
 Permit::Permit(const Settings& settings)
     : symbols_(settings.list("symbols")),
       snapshot_wait_(settings.duration("snapshot_wait")),
-      issued_ttl_(settings.duration("issued_ttl")) {}
+      issued_ttl_(settings.duration("issued_ttl")),
+      foreign_plans_(settings.boolean("foreign_plans")) {}
 
 Verdict Permit::process(const Entry& entry, Unit& unit) const {
   if (entry["decision"] != "EXECUTE") return ack();
   // Both conditions say the same: this plan was decided before, here or by another instance.
   if (unit.failure()) return ack();
   std::string why;
-  const auto plan = trade::read_plan(entry.fields(), why);
+  const auto plan = foreign_plans_ ? trade::read_any_plan(entry.fields(), why)
+                                   : trade::read_plan(entry.fields(), why);
   if (!plan) {
     // The gate puts the entry among the dead letters, once; here it just gets no permit.
     unit.log(SLUICE_LOG_WARNING,

@@ -1,16 +1,20 @@
 // Whole pipelines on a real Redis server, through the built program: the same ends as on the
 // embedded engine, and nothing lost or doubled when hosts and servers die.
+#include <fmt/chrono.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <random>
 #include <set>
 
+#include "common/permit.h"
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
 #include "fixtures/redis_server.h"
@@ -210,6 +214,46 @@ TEST_F(RedisTest, AForeignSetexWakesAParkedEntry) {
   server.command({"SETEX", "permit:7", "60", "yes"});
   eventually("the permit was used", [&] { return length(server, "out") == 1; });
   EXPECT_EQ(server.command({"EXISTS", "permit:7"}).integer, 0);
+  host.signal(SIGTERM);
+  EXPECT_EQ(host.wait().exit_code, 0);
+}
+
+// The other services' governor and P3.3, or an operator's redis-cli.
+TEST_F(RedisTest, TheGateAloneOrdersACloseOnPermitsInjectedBySetex) {
+  RedisServer server;
+  const std::time_t epoch = std::time(nullptr);
+  const std::string now = std::to_string(epoch);
+  const std::string computed_at = fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(epoch));
+  const std::string plan =
+      trade::proposal_plan_id("BTCUSDT", "PARTIAL_75", 0.539, 100.2, computed_at);
+  const std::string governor = trade::governor_permit_key(plan);
+  const std::string p33 = trade::p33_permit_key(plan);
+  server.command({"HSET", "quantum:position:snapshot:BTCUSDT", "position_amt", "0.062",
+                  "mark_price", "50000", "ts_epoch", now, "price_tick", "0.1", "qty_step", "0.001",
+                  "qty_min", "0.001", "notional_min", "50"});
+  server.command({"SETEX", governor, "60", R"({"granted":true})"});
+  server.command({"SETEX", p33, "60",
+                  R"({"allow": true, "symbol": "BTCUSDT", "safe_close_qty": 0.046, )"
+                  R"("exchange_position_amt": 0.062, "ledger_amt": 0.062})"});
+  server.command({"XADD", "quantum:stream:harvest.proposal", "*", "symbol", "BTCUSDT",
+                  "harvest_action", "PARTIAL_75", "kill_score", "0.539", "new_sl_proposed", "100.2",
+                  "computed_at_utc", computed_at, "last_update_epoch", now});
+  auto set = variables(server.url());
+  set.push_back("SLUICE_FOREIGN_PERMITS=true");
+  set.push_back("APPLY_METRICS_PORT=" + std::to_string(testing::free_port()));
+  Program host({"run", SLUICE_SOURCE_DIR "/pipelines/reference.yaml", "--only", "plan,gate"},
+               folder_, set);
+  eventually("the plan is ordered",
+             [&] { return length(server, "quantum:stream:apply.order") == 1; });
+  const redis::Reply entry =
+      server.command({"XRANGE", "quantum:stream:apply.order", "-", "+"}).items.at(0);
+  std::map<std::string, std::string> order;
+  const std::vector<redis::Reply>& fields = entry.items.at(1).items;
+  for (size_t i = 0; i + 1 < fields.size(); i += 2) order[fields[i].text] = fields[i + 1].text;
+  EXPECT_EQ(order["plan_id"], plan);
+  EXPECT_EQ(order["side"], "SELL");
+  EXPECT_EQ(order["quantity"], "0.046");
+  EXPECT_EQ(server.command({"EXISTS", governor, p33}).integer, 0) << "used up";
   host.signal(SIGTERM);
   EXPECT_EQ(host.wait().exit_code, 0);
 }

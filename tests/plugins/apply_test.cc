@@ -343,8 +343,9 @@ TEST(PlanStage, WarningAboveCriticalIsASettingError) {
 // A gate with one plan, delivered at once; permits are put by hand.
 class Door {
  public:
-  explicit Door(bool closing = false)
-      : plan(closing ? closing_plan(host.store().now()) : opening_plan(host.store().now())) {
+  explicit Door(bool closing = false, const FakeHost<Gate>::Texts& settings = {})
+      : host(settings),
+        plan(closing ? closing_plan(host.store().now()) : opening_plan(host.store().now())) {
     first_us = host.store().now_us;
   }
   void governor(const std::string& text) { host.store().put(governor_key(), text); }
@@ -462,6 +463,88 @@ TEST(Gate, ACloseOrdersWhatP33Allows) {
   EXPECT_EQ(order.find("quantity"), "0.031");
   EXPECT_EQ(order.find("reduceOnly"), "true");
   EXPECT_EQ(order.find("notional"), "1550.0155");
+}
+
+// As the reference's governor and P3.3 write them, and operators by hand.
+constexpr const char* kForeignGovernor =
+    R"({"granted": true, "symbol": "BTCUSDT", "decision": "EXECUTE", "computed_qty": 0.0,)"
+    R"( "computed_notional": 0.0, "created_at": 1700000000.0, "consumed": false})";
+constexpr const char* kForeignP33 =
+    R"({"allow": true, "symbol": "BTCUSDT", "safe_close_qty": 0.031,)"
+    R"( "exchange_position_amt": 0.062, "ledger_amt": 0.062, "created_at": 1700000000.0,)"
+    R"( "reason": "sanity_checks_passed"})";
+
+class ForeignDoor : public Door {
+ public:
+  explicit ForeignDoor(bool closing = true) : Door(closing, {{"foreign_permits", "true"}}) {
+    host.store().put(trade::kBtcSnapshot, trade::snapshot("0.062", host.store().now(), "50000.5"));
+  }
+};
+
+TEST(GateForeignPermits, ForACloseTheyAreMadeIntoPermitsOfThatPlanAndUsedOnce) {
+  for (const char* governor : {kForeignGovernor, R"({"granted":true})"}) {
+    ForeignDoor door;
+    door.governor(governor);
+    door.p33(kForeignP33);
+    const auto ran = door.deliver();
+    ASSERT_EQ(ran.emitted("order").size(), 1u) << governor;
+    const Record order = ran.emitted("order")[0];
+    EXPECT_EQ(order.find("side"), "SELL");
+    EXPECT_EQ(order.find("quantity"), "0.031");
+    EXPECT_EQ(order.find("reduceOnly"), "true");
+    EXPECT_EQ(order.find("permit_valid_until_us"), "1700000010000000");
+    for (const char* permit : {"governor_permit", "p33_permit"}) {
+      std::string why;
+      const auto bound = trade::Json::parse(*order.find(permit), why);
+      EXPECT_EQ(bound->text_of("plan_hash"), door.plan.plan_hash);
+      EXPECT_EQ(bound->text_of("policy"), "foreign");
+    }
+    EXPECT_EQ(ran.emitted("audit").at(0).find("reason"), "foreign");
+    EXPECT_FALSE(door.permits_left());
+  }
+}
+
+TEST(GateForeignPermits, AreWrongInAsManyWays) {
+  struct Wrong {
+    const char* expected;
+    std::string governor, p33;
+  };
+  const std::string governor = kForeignGovernor, p33 = kForeignP33;
+  const Wrong cases[] = {
+      {"governor_permit_denied", with(governor, "true", "false"), p33},
+      {"governor_permit_denied", with(governor, "\"consumed\": false", "\"consumed\": true"), p33},
+      {"governor_permit_denied", R"({"granted":true,"symbol":"ETHUSDT"})", p33},
+      {"governor_permit_denied", R"({"granted":true,"plan_id":"fedcba9876543210"})", p33},
+      {"permit_not_bound", with(governor, "{", "{\"plan_hash\": \"0\", "), p33},
+      {"permit_expired", with(governor, "1700000000.0", "1699999939.9"), p33},
+      {"governor_permit_denied", R"({"granted":true,"created_at":"now"})", p33},
+      {"p33_permit_denied", governor, with(p33, "true", "false")},
+      {"permit_not_bound", governor, with(p33, "BTCUSDT", "ETHUSDT")},
+      {"invalid_safe_close_qty", governor, with(p33, "0.031", "0.063")},
+      {"invalid_safe_close_qty", governor, with(p33, "exchange_position_amt", "amt")},
+      {"permit_expired", governor, with(p33, "1700000000.0", "1699999939.9")},
+  };
+  for (const Wrong& wrong : cases) {
+    SCOPED_TRACE(wrong.governor + " " + wrong.p33);
+    ForeignDoor door;
+    door.governor(wrong.governor);
+    door.p33(wrong.p33);
+    EXPECT_EQ(error_of(door.deliver()), wrong.expected);
+  }
+}
+
+TEST(GateForeignPermits, OpenNothing) {
+  ForeignDoor door(false);
+  door.governor(kForeignGovernor);
+  door.p33(with(door.good_p33(), "\"plan_hash\"", "\"hash\""));
+  EXPECT_EQ(error_of(door.deliver()), "permit_not_bound");
+}
+
+TEST(GateForeignPermits, AreRefusedWhereTheFileDoesNotAllowThem) {
+  Door door(true);
+  door.governor(kForeignGovernor);
+  door.p33(kForeignP33);
+  EXPECT_EQ(error_of(door.deliver()), "permit_not_bound");
 }
 
 struct Case {

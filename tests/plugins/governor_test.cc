@@ -97,6 +97,34 @@ class Desk {
   FakeHost<Governor> host;
 };
 
+// --- Plans of the reference ---
+
+TEST(GovernorForeignPlans, AClosingPlanWithoutHashGetsAPermitWhereTheFileAllowsIt) {
+  Desk desk({{"foreign_plans", "true"}});
+  desk.position("0.062");
+  desk.host.deliver(trade::foreign_plan(desk.now()));
+  EXPECT_TRUE(desk.permitted("8f118a0942251e6d"));
+
+  Desk strict;
+  strict.position("0.062");
+  strict.host.deliver(trade::foreign_plan(strict.now()));
+  EXPECT_FALSE(strict.permitted("8f118a0942251e6d"));
+}
+
+TEST(GovernorForeignPlans, OnlyClosesAreReadWithoutHashAndAWrongHashIsNone) {
+  Desk desk({{"foreign_plans", "true"}});
+  desk.position("0.062");
+  Record wrong = trade::foreign_plan(desk.now());
+  wrong.add("plan_hash", std::string(64, '0'));
+  Record untimed = trade::foreign_plan(desk.now());
+  untimed.set("timestamp", "now");
+  for (const Record& plan : {trade::foreign_plan(desk.now(), "ENTRY_PROPOSED"),
+                             trade::foreign_plan(desk.now(), "HOLD"), wrong, untimed}) {
+    EXPECT_EQ(desk.host.deliver(plan).verdict, SLUICE_ACK);
+    EXPECT_FALSE(desk.permitted("8f118a0942251e6d"));
+  }
+}
+
 // --- 4.2.1: intake ---
 
 TEST(GovernorIntake, PlansThatAreNotToBeExecutedGetNothing) {

@@ -42,7 +42,8 @@ TEST(SafeCloseQty, IsFlooredOnTheStepAndNeverRoundedUp) {
 // Permit stage with a fresh snapshot and a ledger that agrees, both changed case by case.
 class Brain {
  public:
-  Brain() : host({{"snapshot_wait", "0s"}}) {}
+  explicit Brain(const char* foreign_plans = "false")
+      : host({{"snapshot_wait", "0s"}, {"foreign_plans", foreign_plans}}) {}
 
   void hold(std::string_view amount) {
     host.store().put(trade::kBtcSnapshot, snapshot(amount, now()));
@@ -72,6 +73,21 @@ class Brain {
   FakeHost<Permit> host;
   testing::Ran ran;
 };
+
+TEST(P33Permit, AClosingPlanOfTheReferenceIsAllowedWhereTheFileSaysSo) {
+  Brain brain("true");
+  brain.hold("0.062");
+  brain.host.deliver(trade::foreign_plan(brain.now()));
+  std::string why;
+  const auto permit =
+      trade::Json::parse(brain.host.store().text("quantum:permit:p33:8f118a0942251e6d"), why);
+  ASSERT_TRUE(permit) << why;
+  EXPECT_EQ(permit->number_of("safe_close_qty"), "0.031");
+  Brain strict;
+  strict.hold("0.062");
+  strict.host.deliver(trade::foreign_plan(strict.now()));
+  EXPECT_FALSE(strict.host.store().has("quantum:permit:p33:8f118a0942251e6d"));
+}
 
 TEST(P33Permit, ACloseIsAllowedForItsPartOfThePosition) {
   Brain brain;

@@ -59,6 +59,26 @@ inline Plan closing_plan(Time now, std::string_view action = kFullCloseAction) {
   return plan;
 }
 
+// An entry of apply.plan as the reference's Apply Layer writes it: no hash, side or creation time.
+inline Record foreign_plan(Time now, std::string_view action = "PARTIAL_50") {
+  return {{"plan_id", "8f118a0942251e6d"},
+          {"symbol", "BTCUSDT"},
+          {"action", action},
+          {"kill_score", "0.539"},
+          {"k_regime_flip", "0.0"},
+          {"k_sigma_spike", "0.0"},
+          {"k_ts_drop", "0.0"},
+          {"k_age_penalty", "0.0"},
+          {"new_sl_proposed", "100.2"},
+          {"R_net", "7.01"},
+          {"decision", "EXECUTE"},
+          {"reason_codes", ""},
+          {"steps", R"([{"step":"CLOSE_PARTIAL_50","type":"market_reduce_only"}])"},
+          {"close_qty", "0.0"},
+          {"price", ""},
+          {"timestamp", epoch_text(now)}};
+}
+
 inline std::string governor_permit(const Plan& plan, Time now) {
   return governor_permit_text(plan, {decimal("0.002"),
                                      decimal("100"),
