@@ -154,7 +154,7 @@ namespace {
 // What the bytes from an offset to the end of a segment hold.
 struct Remains {
   bool any_byte = false;  // not zero
-  bool hole = false;      // a sector's worth of zeros before the first valid record
+  bool hole = false;      // a sector that was never written before the first valid record
   uint64_t valid_seq = 0;
   uint64_t valid_offset = 0;  // first valid record with a seq above the asked one
   uint64_t durable_seq = 0;   // highest that a valid record vouches for
@@ -187,7 +187,8 @@ Result<Remains> examine(Disk& disk, const std::string& path, uint64_t from, uint
     const uint64_t sector_end = std::min(size, at / kSector * kSector + kSector);
     SLUICE_ASSIGN(sector, window.view(at, sector_end - at));
     if (all_zero(sector)) {
-      if (remains.valid_seq == 0 && sector.size() >= kHoleMin) remains.hole = true;
+      // At the place of a record zeros are never its own: a record begins with its magic.
+      if (remains.valid_seq == 0 && (at == from || sector.size() >= kHoleMin)) remains.hole = true;
       at = sector_end;
       continue;
     }

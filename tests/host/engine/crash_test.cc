@@ -5,6 +5,8 @@
 // the cut, in order and whole, with at most what was under way behind it.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "engine/embedded_store.h"
 #include "engine/maintenance.h"
 #include "fixtures/sim_disk.h"
@@ -189,6 +191,44 @@ TEST_F(Crash, ATornLastRecordIsCutAtEveryByte) {
     ASSERT_EQ(check_prefix(*store), 3) << size;
     disk_->kill();
   }
+}
+
+// A sector's write that is lost takes the beginning of a record with it, however few bytes of it
+// lie in front of the sector's edge.
+TEST_F(Crash, ARecordWhoseFirstSectorWasLostIsCutThoughLaterOnesAreWhole) {
+  constexpr size_t kSector = 512;
+  Options options = small_options();
+  options.durability = Durability::kOs;
+  std::set<size_t> lengths;  // of what was lost
+  for (size_t padding = 0; padding < kSector; padding += 8) {
+    disk_ = std::make_unique<SimDisk>();
+    {
+      const auto store = must_open(options);
+      const std::string text(padding, 'x');
+      Unit pad;
+      pad.effects.resize(1);
+      pad.effects[0].kind = EffectKind::kPut;
+      pad.effects[0].key = "pad";
+      pad.effects[0].bytes = text;
+      ASSERT_TRUE(store->commit({&pad, 1}, nullptr));
+      const auto stream = store->open_stream("s", {});
+      for (int n = 0; n < 8; ++n) ASSERT_TRUE(append(*store, *stream, n));
+      disk_->kill();
+    }
+    std::string bytes = disk_->bytes(kFirstSegment);
+    const size_t last = bytes.rfind("SLR1");
+    const size_t lost = bytes.rfind("SLR1", last - 1);
+    const size_t edge = (lost / kSector + 1) * kSector;
+    if (edge > last) continue;
+    lengths.insert(edge - lost);
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(lost),
+              bytes.begin() + static_cast<std::ptrdiff_t>(edge), '\0');
+    disk_->set_bytes(kFirstSegment, bytes);
+    const auto store = must_open(options);
+    ASSERT_NE(store, nullptr) << edge - lost << " bytes lost";
+    EXPECT_EQ(check_prefix(*store), 6);
+  }
+  EXPECT_TRUE(lengths.contains(8));
 }
 
 TEST_F(Crash, AFlippedBitInFrontOfValidRecordsIsRefusedAndRepairCutsThere) {
