@@ -211,8 +211,10 @@ OpenExchanges& open_exchanges() {
   static OpenExchanges open;
   return open;
 }
+// Made absolute first: of a relative path nothing of which exists yet the library says nothing, and
+// opening the account makes its folder.
 std::string journal_key(const std::string& state, const std::string& account) {
-  return std::filesystem::weakly_canonical(journal_path(state, account));
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(journal_path(state, account)));
 }
 
 }  // namespace

@@ -394,6 +394,17 @@ TEST_F(PaperJournal, SecondWriterIsRefusedAndSharedIsOne) {
   EXPECT_THAT(error_of([&] { Exchange other(settings); }), ::testing::HasSubstr("in use"));
 }
 
+TEST_F(PaperJournal, SharedIsOneFromTheStartUnderARelativeFolder) {
+  ExchangeSettings settings = at_price("90000");
+  const auto before = fs::current_path();
+  fs::current_path(root_);
+  settings.prices.state = "new/folder";
+  const auto exchange = Exchange::shared(settings);
+  const auto again = Exchange::shared(settings);
+  fs::current_path(before);
+  EXPECT_EQ(again, exchange);
+}
+
 TEST_F(PaperJournal, OrdersFromSeveralThreadsAreAllKeptOnce) {
   ExchangeSettings settings = at_price("90000");
   settings.sync = false;
