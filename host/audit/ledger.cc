@@ -14,7 +14,8 @@ constexpr std::string_view kSnapshots = "quantum:position:snapshot:";
 
 // What is known of one symbol.
 struct Books {
-  Decimal fills;  // of every order and stop since the last repair
+  Decimal fills;                          // of every order and stop since the last repair
+  std::map<std::string, Decimal> booked;  // by client order id, before a repair too
   bool out_of_range = false;
   const Execution* last = nullptr;
   const Act* repair = nullptr;
@@ -39,12 +40,19 @@ std::optional<Decimal> decimal_field(stream::FieldsView fields, std::string_view
   return Decimal::parse(fields.find(name).value_or(""));
 }
 
+// What was executed is the order's total so far: told again it adds nothing, grown it adds the
+// rest.
 void add_fill(const Execution& result, BySymbol& symbols) {
   if (!result.executed || !result.executed->is_positive()) return;
   Books& books = symbols[result.symbol];
+  Decimal& booked = books.booked[result.client_order_id];
+  if (*result.executed <= booked) return;
+  const auto added = result.executed->minus(booked);
+  booked = *result.executed;
   if (books.repair != nullptr && result.place.id < books.repair->place.id) return;
-  const auto sum = result.side == "SELL" ? books.fills.minus(*result.executed)
-                                         : books.fills.plus(*result.executed);
+  const auto sum = !added                  ? added
+                   : result.side == "SELL" ? books.fills.minus(*added)
+                                           : books.fills.plus(*added);
   books.out_of_range = books.out_of_range || !sum;
   books.fills = sum.value_or(books.fills);
   if (books.last == nullptr || books.last->result_us <= result.result_us) books.last = &result;

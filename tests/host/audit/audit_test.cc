@@ -352,6 +352,21 @@ TEST_F(AuditTest, FillsOfStopsCountInTheSum) {
   EXPECT_THAT(offences(judge(6)), IsEmpty());
 }
 
+TEST_F(AuditTest, FillThatIsToldTwiceCountsOnce) {
+  whole("p1");
+  for (int i = 0; i < 2; ++i)
+    append("fills", {{"plan_id", "p1"},
+                     {"client_order_id", "sl1-stop"},
+                     {"symbol", "BTCUSDT"},
+                     {"side", "SELL"},
+                     {"status", "FILLED"},
+                     {"executed_qty", "0.001"},
+                     {"result_us", now_us()}});
+  books("0", "0");
+  rest();
+  EXPECT_THAT(offences(judge(6)), IsEmpty());
+}
+
 TEST_F(AuditTest, PositionThatIsNotTheLedgerIsNamed) {
   whole("p1");
   books("0.001", "0.003");
