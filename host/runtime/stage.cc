@@ -724,14 +724,12 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
     const bool commits =
         plan.action == Planned::Action::kCommit || plan.action == Planned::Action::kAct;
     if (plan.item->marked) {
-      // The call came back: whatever killed the process earlier, it was not this.
+      // The call came back: whatever killed the process earlier, it was not this. In a unit of its
+      // own, since one whose conditions do not hold leaves no trace.
       plan.item->marked = false;
-      if (!commits) plan.unit = {};
-      add_erase(plan.unit, marker_key(*plan.item));
-      if (!commits) {
-        units.push_back(std::move(plan.unit));
-        owners.push_back(planned.size());
-      }
+      stream::Unit& unmark = units.emplace_back();
+      add_erase(unmark, marker_key(*plan.item));
+      owners.push_back(planned.size());
     }
     if (!commits) continue;
     if (plan.action == Planned::Action::kCommit && plan.item->phase != Phase::kProcess)

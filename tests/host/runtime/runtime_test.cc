@@ -138,6 +138,26 @@ TEST_F(RuntimeTest, ASecondFailureOfTheSameConditionIsADeadLetter) {
   EXPECT_THAT(values("dead", "sluice.detail"), ElementsAre(HasSubstr("take of \"never:there\"")));
 }
 
+// From its third delivery on an entry is handled behind a marker that counts deaths of the process.
+TEST_F(RuntimeTest, AFailedConditionIsNoDeathOfTheProcess) {
+  load_stages("  picky: { use: probe.picky, from: in }\n");
+  open_recorded();
+  run(numbered(5));
+  stream::Unit unit;
+  const stream::StreamId in = store_->find_stream("in");
+  const std::string fields = std::string(stream::Fields{{"id", "late"}}.encoded());
+  unit.effects.push_back({.stream = in, .bytes = fields});
+  ASSERT_TRUE(store_->commit({&unit, 1}, nullptr));
+  const auto group = store_->open_group(in, "picky", stream::GroupStart::kBeginning);
+  const stream::ReadRequest request{.group = *group, .consumer = "test-picky", .count_max = 10};
+  ASSERT_EQ(store_->read(request)->size(), 1u);
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(store_->claim(request, stream::milliseconds(0), {})->size(), 1u);
+  run("");
+  EXPECT_THAT(entries("dead"), IsEmpty());
+  EXPECT_TRUE(store_->get("slot:5")->has_value());
+}
+
 TEST_F(RuntimeTest, AParkedEntryIsWokenByItsKeyOrEndsAtItsTime) {
   load_stages(
       "  gate: { use: probe.gate, from: in, to: { out: out, late: late } }\n"

@@ -91,6 +91,20 @@ class Stubborn {
   }
 };
 
+// Claims slot:0, or the next one that is free, one call after the other.
+class Picky {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "picky", .doc = "Looks for a free slot."};
+  explicit Picky(const sluice::Settings&) {}
+  Verdict process(const Entry& entry, Unit& unit) {
+    int slot = 0;
+    if (const auto failure = unit.failure())
+      slot = std::stoi(std::string(failure->key.substr(failure->key.find(':') + 1))) + 1;
+    unit.claim("slot:" + std::to_string(slot), entry.id(), std::chrono::hours(1));
+    return sluice::ack();
+  }
+};
+
 // Waits for `permit:<id>` at most `window`, takes it, forwards; without it goes to `late`.
 class Gate {
  public:
@@ -304,5 +318,5 @@ class Tally {
 
 }  // namespace
 
-SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Gate, Taker, Permit, Asker, Sender,
-              Ticker, Counting, Tally)
+SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Picky, Gate, Taker, Permit, Asker,
+              Sender, Ticker, Counting, Tally)
