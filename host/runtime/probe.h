@@ -21,7 +21,8 @@ class Probe {
   // What the world answers to an act. `item` has request, idempotency key and whether it was asked
   // before.
   struct Answer {
-    enum class Kind { kDone, kLater, kFailed };  // as the C table has them
+    // As the C table has them; kPlugin: the plugin's own `act` is called after all.
+    enum class Kind { kDone, kLater, kFailed, kPlugin };
     Kind kind = Kind::kDone;
     stream::Fields outcome;  // kDone
     Micros after{0};         // kLater: asked again then

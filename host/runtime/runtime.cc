@@ -260,6 +260,7 @@ Result<RunEnd> Runtime::run() {
 // --- One thread, recorded time ---
 
 Status Runtime::step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max) {
+  if (options_.scheduler != nullptr) return step_as_scheduled(next_due, rounds_max);
   const std::vector<Actor*> all = actors();
   uint64_t rounds = 0;
   for (bool worked = true; worked;) {
@@ -276,6 +277,30 @@ Status Runtime::step_until_idle(std::optional<WallTime>& next_due, uint64_t roun
         next_due = progress.next_due;
     }
     if (housekeep() && settled()) return Status::ok();
+  }
+  return Status::ok();
+}
+
+// Idle is whoever had nothing to do since anything was last done; all of them idle is the end.
+Status Runtime::step_as_scheduled(std::optional<WallTime>& next_due, uint64_t rounds_max) {
+  const std::vector<Actor*> all = actors();
+  std::vector<Actor*> ready = all;
+  for (uint64_t steps = 0; !ready.empty(); ++steps) {
+    if (steps / all.size() >= rounds_max)
+      return Status(Code::kInvalid, "the stages do not come to rest: still busy after " +
+                                        std::to_string(steps) + " steps");
+    SLUICE_ASSIGN(index, options_.scheduler->next(ready));
+    Actor* const actor = ready[index];
+    const Progress progress = actor->step();
+    if (!progress.error.is_ok()) return progress.error.within(actor->name());
+    if (progress.worked) {
+      ready = all;
+      next_due.reset();
+      continue;
+    }
+    ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(index));
+    if (progress.next_due && (!next_due || *progress.next_due < *next_due))
+      next_due = progress.next_due;
   }
   return Status::ok();
 }

@@ -20,6 +20,7 @@
 #include "runtime/observer.h"
 #include "runtime/operator_inbox.h"
 #include "runtime/patient_store.h"
+#include "runtime/scheduler.h"
 #include "runtime/source.h"
 #include "runtime/stage.h"
 #include "stream/store.h"
@@ -51,6 +52,9 @@ struct RunOptions {
 
   // Answers for the world and looks on, in a test; needs recorded time. Outlives the runtime.
   Probe* probe = nullptr;
+
+  // Orders the steps of actors, in a simulation; needs recorded time. Outlives the runtime.
+  Scheduler* scheduler = nullptr;
 };
 
 enum class RunEnd {
@@ -106,6 +110,7 @@ class Runtime final : private stream::Listener {
   Result<RunEnd> run_threads();
   Result<RunEnd> run_stepped();
   Status step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max = UINT64_MAX);
+  Status step_as_scheduled(std::optional<WallTime>& next_due, uint64_t rounds_max);
   void thread_main(Actor& actor);
   void begin_stop();
   bool all_idle() const;
