@@ -1,0 +1,55 @@
+// What must hold at the end of a case, judged by rules that share no code with the pipeline.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/entry_id.h"
+#include "graph/pipeline.h"
+#include "sim/exchange.h"
+#include "stream/store.h"
+
+namespace sluice::sim {
+
+// Thrown where a rule does not hold.
+struct Broken {
+  std::string rule;  // its name, a word or two
+  std::string what;  // what was met
+};
+
+[[noreturn]] void broken(std::string rule, std::string what);
+
+// What is judged, and what it is held against. All outlive the oracle.
+class Oracle {
+ public:
+  Oracle(const graph::Pipeline& pipeline, const stream::Store& store, const Truth& truth)
+      : pipeline_(pipeline), store_(store), truth_(truth) {}
+
+  // Everything at once; throws Broken. `accepted` are decisions whose append was durable, `late_us`
+  // is how long after its sending the exchange may take an order.
+  void judge(const std::vector<EntryId>& accepted, int64_t late_us) const;
+
+  // What the ledgers say otherwise than the exchange; empty: nothing.
+  std::string difference() const;
+
+ private:
+  std::vector<stream::Entry> entries(const std::string& key) const;
+
+  void judge_accepted(const std::vector<EntryId>& accepted) const;
+  void judge_decisions() const;
+  void judge_orders(int64_t late_us) const;
+
+  const graph::Pipeline& pipeline_;
+  const stream::Store& store_;
+  const Truth& truth_;
+};
+
+// All entries of the stream that the pipeline file calls `key`. Throws Broken.
+std::vector<stream::Entry> entries_of(const graph::Pipeline& pipeline, const stream::Store& store,
+                                      const std::string& key);
+
+inline std::string text_of(const stream::Entry& entry, std::string_view name) {
+  return std::string(entry.fields.find(name).value_or(""));
+}
+
+}  // namespace sluice::sim
