@@ -853,6 +853,13 @@ TEST_F(ExecutionGuards, SecondOrderOfSymbolAndActionWaitsForTheFirst) {
   EXPECT_EQ(host_->deliver(order("p2")).verdict, SLUICE_ACT);
 }
 
+TEST_F(ExecutionGuards, LockThatShouldBeGoneAndIsNotIsLookedAtAgainALittleLater) {
+  store_.put(kLock, "other " + std::to_string(store_.now_us - 1));
+  const Ran ran = host_->deliver(order());
+  ASSERT_EQ(ran.verdict, SLUICE_WAIT);
+  EXPECT_EQ(ran.wait_until_us, store_.now_us + 100'000);
+}
+
 TEST_F(ExecutionGuards, LockThatRanOutAndIsAnothersStays) {
   lift_limits();
   const Ran first = host_->deliver(order());
