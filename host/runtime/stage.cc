@@ -692,13 +692,6 @@ Stage::Planned Stage::begin_act(Worker& worker, ItemPtr item) {
   record.add(kActAt, std::to_string(to_us(item->requested_at)));
   for (const stream::FieldView& field : item->request.view()) record.add(field.name, field.value);
   const std::string_view key = worker.arena.copy(act_key(*item));
-  // Last, so that the stage's own conditions are reported first: nobody else has begun to act on
-  // it.
-  stream::Condition absent;
-  absent.kind = stream::ConditionKind::kUnchanged;
-  absent.key = key;
-  absent.present = false;
-  planned.unit.conditions.push_back(absent);
   stream::Effect put;
   put.kind = stream::EffectKind::kPutFields;
   put.key = key;
@@ -732,6 +725,15 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
       owners.push_back(planned.size());
     }
     if (!commits) continue;
+    // First of all: who finds that another process has begun to act on the entry may neither do so
+    // as well nor end it under that one's feet, but asks what came of it.
+    if (external_ && plan.item->phase == Phase::kProcess) {
+      stream::Condition absent;
+      absent.kind = stream::ConditionKind::kUnchanged;
+      absent.key = worker.arena.copy(act_key(*plan.item));
+      absent.present = false;
+      plan.unit.conditions.insert(plan.unit.conditions.begin(), absent);
+    }
     if (plan.action == Planned::Action::kCommit && plan.item->phase != Phase::kProcess)
       add_erase(plan.unit, act_key(*plan.item));
     units.push_back(std::move(plan.unit));
@@ -830,11 +832,16 @@ void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
     item.doom = {"condition_failed_twice", std::string(condition_name(failure.kind)) + " of \"" +
                                                failure.key +
                                                "\" did not hold on the second call either"};
-  if (planned.action == Planned::Action::kAct && failure.key == act_key(item)) {
+  if (external_ && failure.key == act_key(item)) {
     if (const Status recalled = recall_request(item); !recalled.is_ok())
       item.doom = {"store_error", recalled.text()};
   }
-  item.failures.push_back(std::move(failure));
+  if (item.phase == Phase::kAct) {
+    item.doom.reset();
+    item.failures.clear();
+  } else {
+    item.failures.push_back(std::move(failure));
+  }
   item.alone = true;
   const std::lock_guard lock(mutex_);
   --out_;

@@ -257,6 +257,29 @@ TEST_F(RuntimeTest, AfterADeathInTheActTheWorldIsAskedNotTouchedAgain) {
   EXPECT_EQ(*read_file(system_disk(), at("world"), 1000), "key-a\n");
 }
 
+// A host that was suspended goes on with an entry that another one has taken over meanwhile.
+TEST_F(RuntimeTest, AnEntryThatAnotherProcessActsOnIsNotEndedUnderItsFeet) {
+  load_stages("  sender: { use: probe.sender, from: in, to: { out: out }, with: { world: \"" +
+              at("world") + "\" } }\n");
+  open_recorded();
+  run("{\"id\":\"a\"}\n");
+  const std::string fields = std::string(stream::Fields{{"id", "b"}, {"do", "claim"}}.encoded());
+  stream::Unit append;
+  append.effects.push_back({.stream = store_->find_stream("in"), .bytes = fields});
+  const auto appended = store_->commit({&append, 1}, nullptr);
+  ASSERT_TRUE(appended);
+  const std::string key =
+      "sluice:act:test:sender:" + appended->outcomes.front().emitted.front().text();
+  const std::string record = std::string(
+      stream::Fields{{"sluice.key", "key-b"}, {"sluice.at", "1"}, {"what", "b"}}.encoded());
+  stream::Unit begin;
+  begin.effects.push_back({.kind = stream::EffectKind::kPut, .key = "sent:b", .bytes = "x"});
+  begin.effects.push_back({.kind = stream::EffectKind::kPutFields, .key = key, .bytes = record});
+  ASSERT_TRUE(store_->commit({&begin, 1}, nullptr));
+  run("");
+  EXPECT_THAT(values("out", "id"), ElementsAre("a", "b"));
+}
+
 TEST_F(RuntimeTest, ASourceGoesOnWhereItWas) {
   const std::string streams = "  ticks: {}\n";
   load_stages(

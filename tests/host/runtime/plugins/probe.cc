@@ -201,6 +201,8 @@ class Sender {
       : world_(settings.text("world")), die_(settings.boolean("die")) {}
 
   Verdict process(const Entry& entry, Unit& unit) {
+    if (unit.failure()) return sluice::ack();  // sent, as far as it knows
+    if (entry["do"] == "claim") unit.claim("sent:" + std::string(entry["id"]), "x", {});
     unit.put("sending:" + std::string(entry["id"]), "1", {});
     return sluice::act("key-" + std::string(entry["id"]), Record{{"what", entry["id"]}});
   }
