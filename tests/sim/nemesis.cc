@@ -68,6 +68,9 @@ void Nemesis::strike(uint64_t steps, std::function<Status()> call) {
 }
 
 Result<size_t> Nemesis::next(std::span<runtime::Actor* const> ready) {
+  if (steps_ - run_began_ >= kStepsMax)
+    return Status(Code::kInvalid,
+                  "the stages do not come to rest; the last to step was " + last_);
   if (between) between(random_);
   while (!strikes_.empty() && strikes_.begin()->first <= steps_) {
     const auto call = std::move(strikes_.begin()->second);
@@ -76,8 +79,8 @@ Result<size_t> Nemesis::next(std::span<runtime::Actor* const> ready) {
   }
   ++steps_;
   const size_t chosen = choose(ready);
-  last_ = ready[chosen];
   last_index_ = chosen;
+  last_ = ready[chosen]->name();
   hash_.add(ready[chosen]->name());
   return chosen;
 }
@@ -106,7 +109,7 @@ size_t Nemesis::choose(std::span<runtime::Actor* const> ready) {
     }
   }
   // As a run without a scheduler: one after the other. One that was idle has left the list.
-  const auto found = std::ranges::find(ready, last_);
+  const auto found = std::ranges::find(ready, last_, &runtime::Actor::name);
   const auto at = static_cast<size_t>(found - ready.begin());
   return (found == ready.end() ? last_index_ : at + 1) % ready.size();
 }

@@ -75,6 +75,10 @@ class Nemesis final : public runtime::Scheduler {
  public:
   Nemesis(uint64_t seed, const FaultSet& faults, TraceHash& hash);
 
+  // Of one run: whoever has not come to rest after so many steps never will.
+  static constexpr uint64_t kStepsMax = 100'000;
+  void begin_run() { run_began_ = steps_; }
+
   // From here on it draws from the stream of the step `index`; what was armed stays armed.
   void begin_step(size_t index);
 
@@ -102,10 +106,10 @@ class Nemesis final : public runtime::Scheduler {
   TraceHash& hash_;
   SeededRandom random_;
   Mode mode_ = Mode::kFixed;
-  uint64_t steps_ = 0;
+  uint64_t steps_ = 0, run_began_ = 0;
   std::multimap<uint64_t, std::function<Status()>> strikes_;  // by step
   std::map<std::string, uint64_t> priorities_;                // by name of the actor
-  const runtime::Actor* last_ = nullptr;                      // who stepped; may be gone
+  std::string last_;  // who stepped; by name, since it may be gone
   size_t last_index_ = 0;
 };
 

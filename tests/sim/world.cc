@@ -153,6 +153,7 @@ Status World::run_for(Micros by) {
   // Timers are those of the wall clock: while that is wrong they are only looked at now and then.
   constexpr Micros kSlice = milliseconds(700);
   delay_left_ = kDelayOfStepMax;
+  nemesis_.begin_run();
   const WallTime until = time_.now() + by;
   do {
     if (clock_.skew == Micros(0)) {
