@@ -7,6 +7,7 @@ TEST_JOBS ?= 2
 PIPELINE ?= pipelines/trade.yaml
 INPUT ?= pipelines/samples/decisions.ndjson
 FUZZ_SECONDS ?= 20
+SIM_SECONDS ?= 180
 SLUICE_DATA ?= var/trade
 export SLUICE_DATA
 
@@ -19,7 +20,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations property asan tsan bench-redis fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property sim asan tsan bench-redis fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -46,6 +47,10 @@ mutations: build  ## 2,000 random changes to the shipped pipeline: what check ac
 
 property: build  ## 10,000 random sequences of what can happen to the trade pipeline
 	@SLUICE_CASES=10000 $(BUILD)/tests/trade_property_test
+
+sim: configure  ## the whole host in a simulated world, new seeds for SIM_SECONDS (default 180)
+	@cmake --build $(BUILD) -j $(JOBS) --target sluice_sim_program
+	@$(BUILD)/tests/sluice-sim --list tests/sim/seeds --seconds $(SIM_SECONDS)
 
 asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
 	@cmake --preset asan $(LAUNCHER)

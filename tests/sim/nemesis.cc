@@ -69,8 +69,7 @@ void Nemesis::strike(uint64_t steps, std::function<Status()> call) {
 
 Result<size_t> Nemesis::next(std::span<runtime::Actor* const> ready) {
   if (steps_ - run_began_ >= kStepsMax)
-    return Status(Code::kInvalid,
-                  "the stages do not come to rest; the last to step was " + last_);
+    return Status(Code::kInvalid, "the stages do not come to rest; the last to step was " + last_);
   if (between) between(random_);
   while (!strikes_.empty() && strikes_.begin()->first <= steps_) {
     const auto call = std::move(strikes_.begin()->second);

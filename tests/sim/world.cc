@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "base/iso_time.h"
 #include "engine/maintenance.h"
@@ -175,7 +176,7 @@ Status World::run_for(Micros by) {
 void World::drive(Micros by) {
   const Status status = run_for(by);
   if (!status.is_ok() && !may_die()) broken("the host runs on", status.text());
-  if (!status.is_ok() || disk_.has_failed_once()) restart(random_.next() % 2 == 0);
+  if (!status.is_ok() || dead_ || disk_.has_failed_once()) restart(random_.next() % 2 == 0);
   check_killed();
 }
 
@@ -337,10 +338,10 @@ void World::perform(size_t index, const Step& step) {
       set_kill(step.pick);
       break;
     case Kind::kKillSoon:
-      nemesis_.strike(static_cast<uint64_t>(step.amount % 60), [this, pick = step.pick] {
-        set_kill(pick);
-        return Status::ok();
-      });
+      if (step.amount % 2 == 0)
+        kill_at_intent_ = step.pick;
+      else
+        strike_kill(static_cast<uint64_t>(step.amount % 60), step.pick);
       decide(name, step.pick % 2 == 0 ? "BUY" : "SELL", "C" + std::to_string(++made_));
       break;
     case Kind::kUnkill:
@@ -353,7 +354,12 @@ void World::perform(size_t index, const Step& step) {
       command("rearm");
       break;
     case Kind::kForgePermit:
-      forge_permit(step);
+      // Soon: while a plan of this decision waits for the permits that are its own.
+      nemesis_.strike(static_cast<uint64_t>(step.amount % 40), [this, step] {
+        forge_permit(step);
+        return Status::ok();
+      });
+      decide(name, step.pick % 2 == 0 ? "SELL" : "BUY", "C" + std::to_string(++made_));
       break;
     case Kind::kStealPermit:
       steal_permit(step.pick);
@@ -531,6 +537,13 @@ void World::set_kill(int pick) {
   note("the kill switch is set");
   killed_at_ = newest("orders");
   sent_when_killed_ = truth().orders.size();
+}
+
+void World::strike_kill(uint64_t steps, int pick) {
+  nemesis_.strike(steps, [this, pick] {
+    set_kill(pick);
+    return Status::ok();
+  });
 }
 
 void World::clear_kill() {
@@ -832,6 +845,8 @@ void World::committed(const graph::StageSpec& stage, const stream::Unit& unit,
     hash_.add(effect.key);
     hash_.add(effect.bytes);
   }
+  // An order is about to be sent.
+  if (!unit.ack && kill_at_intent_) strike_kill(0, *std::exchange(kill_at_intent_, std::nullopt));
   if (!conditions_.traced) return;
   note(fmt::format("{}{} commits {}: {} effects{}{}", stage.name, zombie_runs_ ? " (zombie)" : "",
                    unit.entry.text(), unit.effects.size(), ports.empty() ? "" : ", to ",
@@ -866,6 +881,7 @@ void World::put_right_and_drain() {
   nemesis_.disarm();
   crash_in_act_ = 0;
   race_in_.reset();
+  kill_at_intent_.reset();
   clock_.skew = Micros(0);
   settle();
   if (zombie_ != nullptr) restart(false);

@@ -132,6 +132,7 @@ class World final : private runtime::Probe {
   void repeat_plan(int pick);
   void repeat_fill(int pick);
   void set_kill(int pick);
+  void strike_kill(uint64_t steps, int pick);
   void clear_kill();
   void forge_permit(const Step& step);
   void steal_permit(int pick);
@@ -205,7 +206,8 @@ class World final : private runtime::Probe {
   std::string poisoned_;        // the stage whose policy kills the process
   std::optional<int> race_in_;  // calls of policies until then
   int race_pick_ = 0;
-  Micros delay_left_{0};  // that may pass between steps, in this one
+  std::optional<int> kill_at_intent_;  // at the next act that begins
+  Micros delay_left_{0};               // that may pass between steps, in this one
 
   bool snapshots_come_ = true;
   std::optional<EntryId> killed_at_;  // newest order when the kill switch was set
