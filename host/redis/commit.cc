@@ -46,43 +46,6 @@ Status check_fields(std::string_view encoded) {
   return Status(Code::kInvalid, "fields are not whole");
 }
 
-// The fields a condition was shown. Bytes that are none equal no hash: neither do no fields at all,
-// as they are sent.
-size_t shown_arguments(const Condition& condition) {
-  return FieldsView::is_whole(condition.value) ? field_arguments(FieldsView(condition.value)) : 0;
-}
-
-// Letter and sizes as scripts/commit.lua has them.
-size_t arguments_of(const Condition& condition) {
-  switch (condition.kind) {
-    case ConditionKind::kClaim:
-      return 3;
-    case ConditionKind::kTake:
-      return 1;
-    case ConditionKind::kReserve:
-      return 4;
-    case ConditionKind::kUnchanged:
-      if (!condition.present) return 1;
-      return 2 + (condition.is_fields ? shown_arguments(condition) : 0);
-  }
-  return 0;
-}
-
-size_t arguments_of(const Effect& effect) {
-  switch (effect.kind) {
-    case EffectKind::kEmit:
-    case EffectKind::kPutFields:
-      return 3 + field_arguments(FieldsView(effect.bytes));
-    case EffectKind::kErase:
-      return 1;
-    case EffectKind::kPut:
-    case EffectKind::kRelease:
-    case EffectKind::kRemove:
-      return 3;
-  }
-  return 0;
-}
-
 bool writes_key(const Effect& effect) {
   return effect.kind == EffectKind::kPut || effect.kind == EffectKind::kPutFields ||
          effect.kind == EffectKind::kErase;
@@ -109,7 +72,10 @@ Status CommitCall::encode(Commands& commands, const Names& names, const Handles&
   const bool recorded = !clock.empty();
   const size_t keys = (recorded ? 4 : 2) + emitted_.size() + others_.size() + groups_.size() +
                       written_ + 2 * counters_.size() + read_;
-  begin_script(commands, scripts().commit, keys, arguments_);
+  for (const Unit& unit : units) add_unit(handles, unit);
+  begin_script(
+      commands, scripts().commit, keys,
+      kHeaderArguments + 2 * groups_.size() + 2 * runs_.size() + form_arguments_ + values_.count());
   add_keys(commands, names, units, recorded, token);
   commands.arg(clock);
   if (token.empty()) {
@@ -124,12 +90,19 @@ Status CommitCall::encode(Commands& commands, const Names& names, const Handles&
     commands.arg(number(index_of(group->stream)));
     commands.arg(group->name);
   }
-  for (const Unit& unit : units) add_unit(commands, handles, unit);
+  size_t values_at = 0;
+  for (const Run& run : runs_) {
+    commands.arg(number(run.number));
+    commands.arg(number(run.units));
+    if (run.is_first) commands.args(*run.form);
+    const std::string_view values = values_.bytes();
+    commands.args(values.substr(values_at, run.values_end - values_at));
+    values_at = run.values_end;
+  }
   return Status::ok();
 }
 
 Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) {
-  arguments_ = kHeaderArguments;
   // Streams emitted to are numbered first.
   for (const Unit& unit : units) {
     for (const Effect& effect : unit.effects) {
@@ -141,7 +114,6 @@ Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) 
     }
   }
   for (const Unit& unit : units) SLUICE_TRY(collect(handles, unit));
-  arguments_ += 2 * groups_.size();
   if (bytes_ > kCommitBytesMax)
     return Status(Code::kInvalid, fmt::format("a commit of {} bytes, expected at most {}", bytes_,
                                               kCommitBytesMax));
@@ -149,7 +121,6 @@ Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) 
 }
 
 Status CommitCall::collect(const Handles& handles, const Unit& unit) {
-  arguments_ += 5;
   if (unit.group != 0) {
     OpenGroup* const group = handles.group(unit.group);
     if (group == nullptr)
@@ -167,7 +138,6 @@ Status CommitCall::collect(const Condition& condition) {
   bytes_ += 64 + condition.key.size() + condition.value.size();
   SLUICE_TRY(check_duration(condition.key, condition.ttl));
   SLUICE_TRY(check_duration(condition.key, condition.window.length));
-  arguments_ += arguments_of(condition);
   if (condition.kind == ConditionKind::kReserve) return use_counter(condition.key);
   ++read_;
   return use_key(condition.key);
@@ -180,7 +150,6 @@ Status CommitCall::collect(const Handles& handles, const Effect& effect) {
     return Status(Code::kInvalid, fmt::format("{}: a negative amount", effect.key));
   if (effect.kind == EffectKind::kEmit || effect.kind == EffectKind::kPutFields)
     SLUICE_TRY(check_fields(effect.bytes));
-  arguments_ += arguments_of(effect);
   if (effect.kind == EffectKind::kRelease) return use_counter(effect.key);
   if (writes_key(effect)) {
     ++written_;
@@ -290,80 +259,102 @@ void CommitCall::add_keys(Commands& commands, const Names& names, std::span<cons
   }
 }
 
-void CommitCall::add_unit(Commands& commands, const Handles& handles, const Unit& unit) const {
-  commands.arg(unit.group == 0 ? 0 : number(index_of(handles.group(unit.group))));
-  commands.arg(unit.entry);
-  commands.arg(unit.ack ? std::string_view("1") : std::string_view("0"));
-  for (const Condition& condition : unit.conditions) add(commands, condition);
-  commands.arg(kEnd);
-  for (const Effect& effect : unit.effects) add(commands, handles, effect);
-  commands.arg(kEnd);
+// Forms and values as scripts/commit.lua has them.
+void CommitCall::add_unit(const Handles& handles, const Unit& unit) {
+  form_.clear();
+  form_.arg(unit.group == 0 ? 0 : number(index_of(handles.group(unit.group))));
+  form_.arg(unit.ack ? std::string_view("1") : std::string_view("0"));
+  values_.arg(unit.entry);
+  for (const Condition& condition : unit.conditions) add(condition);
+  form_.arg(kEnd);
+  for (const Effect& effect : unit.effects) add(handles, effect);
+  form_.arg(kEnd);
+
+  if (runs_.empty() || *runs_.back().form != form_.bytes()) {
+    const auto [known, is_new] = forms_.try_emplace(form_.bytes(), forms_.size() + 1);
+    runs_.push_back({.form = &known->first, .number = known->second, .is_first = is_new});
+    if (is_new) form_arguments_ += form_.count();
+  }
+  ++runs_.back().units;
+  runs_.back().values_end = values_.bytes().size();
 }
 
-void CommitCall::add(Commands& commands, const Condition& condition) {
+void CommitCall::add_part(std::string_view letter, int64_t number) {
+  form_.arg(letter);
+  form_.arg(number);
+  form_.arg(int64_t{0});
+}
+
+// Redis has no entry and no hash without a field: see entries.h.
+void CommitCall::add_part(std::string_view letter, int64_t number, FieldsView fields) {
+  form_.arg(letter);
+  form_.arg(number);
+  form_.arg(std::max<int64_t>(static_cast<int64_t>(fields.count()), 1));
+  if (fields.empty()) {
+    form_.arg(std::string_view());
+    values_.arg(std::string_view());
+  }
+  for (const stream::FieldView& field : fields) {
+    form_.arg(field.name);
+    values_.arg(field.value);
+  }
+}
+
+void CommitCall::add(const Condition& condition) {
   switch (condition.kind) {
     case ConditionKind::kClaim:
-      commands.arg("c");
-      commands.arg(condition.value);
-      commands.arg(condition.ttl.count());
+      add_part("c", condition.ttl.count());
+      values_.arg(condition.value);
       break;
     case ConditionKind::kTake:
-      commands.arg("t");
+      add_part("t", 0);
       break;
     case ConditionKind::kReserve:
-      commands.arg(condition.window.kind == stream::WindowKind::kFixed ? "f" : "s");
-      commands.arg(condition.amount);
-      commands.arg(condition.limit);
-      commands.arg(condition.window.length.count());
+      add_part(condition.window.kind == stream::WindowKind::kFixed ? "f" : "s",
+               condition.window.length.count());
+      values_.arg(condition.amount);
+      values_.arg(condition.limit);
       break;
     case ConditionKind::kUnchanged:
       if (!condition.present) {
-        commands.arg("a");
-      } else if (condition.is_fields) {
-        const size_t count = shown_arguments(condition);
-        commands.arg("h");
-        commands.arg(number(count));
-        if (count > 0) add_fields(commands, FieldsView(condition.value));
+        add_part("a", 0);
+      } else if (!condition.is_fields) {
+        add_part("v", 0);
+        values_.arg(condition.value);
+      } else if (FieldsView::is_whole(condition.value)) {
+        add_part("h", 0, FieldsView(condition.value));
       } else {
-        commands.arg("v");
-        commands.arg(condition.value);
+        // Bytes that are none equal no hash: neither do no fields at all.
+        add_part("h", 0);
       }
       break;
   }
 }
 
-void CommitCall::add(Commands& commands, const Handles& handles, const Effect& effect) const {
-  const FieldsView fields(effect.bytes);
+void CommitCall::add(const Handles& handles, const Effect& effect) {
+  const auto stream = [&] { return number(index_of(handles.stream(effect.stream))); };
   switch (effect.kind) {
     case EffectKind::kEmit:
-      commands.arg("e");
-      commands.arg(number(index_of(handles.stream(effect.stream))));
-      commands.arg(number(field_arguments(fields)));
-      add_fields(commands, fields);
+      add_part("e", stream(), FieldsView(effect.bytes));
       break;
     case EffectKind::kPut:
-      commands.arg("p");
-      commands.arg(effect.bytes);
-      commands.arg(effect.ttl.count());
+      add_part("p", effect.ttl.count());
+      values_.arg(effect.bytes);
       break;
     case EffectKind::kPutFields:
-      commands.arg("m");
-      commands.arg(effect.ttl.count());
-      commands.arg(number(field_arguments(fields)));
-      add_fields(commands, fields);
+      add_part("m", effect.ttl.count(), FieldsView(effect.bytes));
       break;
     case EffectKind::kErase:
-      commands.arg("x");
+      add_part("x", 0);
       break;
     case EffectKind::kRelease:
-      commands.arg("l");
-      commands.arg(effect.amount);
-      commands.arg(to_ms(effect.reserved_at));
+      add_part("l", 0);
+      values_.arg(effect.amount);
+      values_.arg(to_ms(effect.reserved_at));
       break;
     case EffectKind::kRemove:
-      commands.arg("d");
-      commands.arg(number(index_of(handles.stream(effect.stream))));
-      commands.arg(effect.entry);
+      add_part("d", stream());
+      values_.arg(effect.entry);
       break;
   }
 }

@@ -1,6 +1,8 @@
 // A commit as a call of scripts/commit.lua, and what came of it.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,16 +61,32 @@ class CommitCall {
   size_t index_of(const OpenGroup* group) const;
   void add_keys(Commands& commands, const Names& names, std::span<const stream::Unit> units,
                 bool recorded, std::string_view token) const;
-  void add_unit(Commands& commands, const Handles& handles, const stream::Unit& unit) const;
-  static void add(Commands& commands, const stream::Condition& condition);
-  void add(Commands& commands, const Handles& handles, const stream::Effect& effect) const;
+  void add_unit(const Handles& handles, const stream::Unit& unit);
+  void add(const stream::Condition& condition);
+  void add(const Handles& handles, const stream::Effect& effect);
+  void add_part(std::string_view letter, int64_t number);
+  void add_part(std::string_view letter, int64_t number, stream::FieldsView fields);
 
   std::vector<OpenStream*> emitted_;  // each once
   std::vector<OpenStream*> others_;   // of groups and removals, unless emitted to
   std::vector<OpenGroup*> groups_;    // each once
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> counters_;  // in the order of use, twice if used twice
-  size_t written_ = 0, read_ = 0, arguments_ = 0, bytes_ = 0;
+  size_t written_ = 0, read_ = 0, bytes_ = 0;
+
+  // Units in a row that differ in their values only: the form they have in common is sent once.
+  struct Run {
+    const std::string* form = nullptr;  // in forms_
+    size_t number = 0;                  // of the form, from 1
+    bool is_first = false;              // of its form
+    size_t units = 0;
+    size_t values_end = 0;  // in the bytes of values_
+  };
+  std::map<std::string, size_t, std::less<>> forms_;  // encoded, and their numbers
+  std::vector<Run> runs_;
+  Arguments form_;             // of the unit that is added
+  Arguments values_;           // of all units
+  size_t form_arguments_ = 0;  // of all forms
   std::string_view key_;
 };
 

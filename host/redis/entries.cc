@@ -11,19 +11,6 @@ using stream::FieldsView;
 using stream::FieldView;
 using stream::KeyValue;
 
-size_t field_arguments(FieldsView fields) { return fields.empty() ? 2 : 2 * fields.count(); }
-
-void add_fields(Commands& commands, FieldsView fields) {
-  if (fields.empty()) {
-    commands.arg(std::string_view());
-    commands.arg(std::string_view());
-  }
-  for (const FieldView& field : fields) {
-    commands.arg(field.name);
-    commands.arg(field.value);
-  }
-}
-
 Fields read_fields(std::span<const Reply> pairs) {
   Fields fields;
   if (pairs.size() == 2 && pairs[0].text.empty() && pairs[1].text.empty()) return fields;

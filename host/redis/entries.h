@@ -13,10 +13,6 @@
 
 namespace sluice::redis {
 
-// Arguments that `add_fields` adds for encoded fields.
-size_t field_arguments(stream::FieldsView fields);
-void add_fields(Commands& commands, stream::FieldsView fields);
-
 // Names and values in turn.
 stream::Fields read_fields(std::span<const Reply> pairs);
 

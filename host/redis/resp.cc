@@ -60,24 +60,45 @@ void free_reply(void* root) noexcept { delete static_cast<Reply*>(root); }
 redisReplyObjectFunctions reply_functions{create_text, create_array, create_integer, create_nil,
                                           free_reply};
 
+void append_text(std::string& bytes, std::string_view text) {
+  append_header(bytes, '$', text.size());
+  bytes += text;
+  bytes += "\r\n";
+}
+
+void append_number(std::string& bytes, int64_t number) {
+  char digits[20];
+  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
+  append_text(bytes, std::string_view(digits, end));
+}
+
 }  // namespace
+
+void Arguments::arg(std::string_view text) {
+  append_text(bytes_, text);
+  ++count_;
+}
+
+void Arguments::arg(int64_t number) {
+  append_number(bytes_, number);
+  ++count_;
+}
+
+void Arguments::arg(EntryId id) { arg(id.text()); }
+
+void Arguments::clear() {
+  bytes_.clear();
+  count_ = 0;
+}
 
 void Commands::begin(size_t argument_count) {
   starts_.push_back(bytes_.size());
   append_header(bytes_, '*', argument_count);
 }
 
-void Commands::arg(std::string_view text) {
-  append_header(bytes_, '$', text.size());
-  bytes_ += text;
-  bytes_ += "\r\n";
-}
+void Commands::arg(std::string_view text) { append_text(bytes_, text); }
 
-void Commands::arg(int64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
-  arg(std::string_view(digits, end));
-}
+void Commands::arg(int64_t number) { append_number(bytes_, number); }
 
 void Commands::arg(EntryId id) { arg(id.text()); }
 

@@ -16,15 +16,32 @@ struct redisReader;  // hiredis
 
 namespace sluice::redis {
 
+// Arguments of a command, encoded as they are added.
+class Arguments {
+ public:
+  void arg(std::string_view text);
+  void arg(int64_t number);
+  void arg(EntryId id);
+
+  size_t count() const { return count_; }
+  const std::string& bytes() const { return bytes_; }
+  void clear();
+
+ private:
+  std::string bytes_;
+  size_t count_ = 0;
+};
+
 // One or several commands, encoded as they are added.
 class Commands {
  public:
-  // Begins a command of `argument_count` arguments, its name included; exactly so many `arg`
-  // follow.
+  // Begins a command of `argument_count` arguments, its name included; exactly so many follow.
   void begin(size_t argument_count);
   void arg(std::string_view text);
   void arg(int64_t number);
   void arg(EntryId id);
+  // Some that Arguments encoded.
+  void args(std::string_view bytes) { bytes_ += bytes; }
 
   void add(std::initializer_list<std::string_view> arguments);
 

@@ -22,13 +22,15 @@
 --   to first; for each group the times of its entries; the keys written; counters, each with its
 --   note; the keys that conditions look at.
 -- ARGV: clock, token's life or '', streams emitted to, streams, groups, keys written, counters,
---   units; for each group the number of its stream and its name; then the units:
---     number of the group or 0, entry, '1' to ack
---     conditions: 'c' value ttl | 't' | 'a' | 'v' value | 'h' count name value ... |
---                 'f' or 's' amount limit length
---     '.' and effects: 'e' stream count name value ... | 'p' value ttl | 'm' ttl count name value ... |
---                 'x' | 'l' amount reserved | 'd' stream id
---     '.'
+--   units; for each group the number of its stream and its name; then the units in runs of one form,
+--   as most of a batch have: its number, how many units, the form when it is new, and of each unit
+--   entry and values.
+--     form: number of the group or 0, '1' to ack; conditions '.' effects '.', each of these a letter,
+--       a number, how many fields and their names
+--     conditions, numbers and values: 'c' ttl: value | 't' | 'a' | 'v': value | 'h': those of the
+--       fields | 'f' or 's' length: amount limit
+--     effects: 'e' stream, 'm' ttl: those of the fields | 'p' ttl: value | 'x' | 'l': amount reserved |
+--       'd' stream: id
 -- Answer: now, then for each unit 0 (fenced), a list of the ids emitted, or a list that begins with
 --   the number of the condition that failed and says what it met.
 
@@ -189,10 +191,11 @@ end
 
 local UNPACK_MAX = 2000  -- arguments; the Lua stack of Redis ends at 8,000
 
-local function set_fields(key, ttl, first, count)
+-- `fields`: names and values in turn.
+local function set_fields(key, ttl, fields)
   forget(key)
-  for i = first, first + count - 1, UNPACK_MAX do
-    call('HSET', key, unpack(ARGV, i, math.min(i + UNPACK_MAX, first + count) - 1))
+  for i = 1, #fields, UNPACK_MAX do
+    call('HSET', key, unpack(fields, i, math.min(i + UNPACK_MAX - 1, #fields)))
   end
   if ttl > 0 then expire_at(key, now + ttl) end
 end
@@ -266,13 +269,12 @@ local function release(counter, note, amount, reserved)
   end
 end
 
-local function emit(index, first, count)
+local function emit(index, fields)
   local key = KEYS[streams_at + index]
-  if not recorded then return call('XADD', key, '*', unpack(ARGV, first, first + count - 1)) end
-  local before = last[tonumber(index)]
+  if not recorded then return call('XADD', key, '*', unpack(fields)) end
+  local before = last[index]
   if now > before[1] then before[1], before[2] = now, 0 else before[2] = before[2] + 1 end
-  return call('XADD', key, format('%.0f-%.0f', before[1], before[2]),
-    unpack(ARGV, first, first + count - 1))
+  return call('XADD', key, format('%.0f-%.0f', before[1], before[2]), unpack(fields))
 end
 
 local function remove(index, entry)
@@ -291,153 +293,183 @@ end
 
 -- Conditions
 
-local function equals_fields(key, first, count)
+local function equals_fields(key, fields)
   local shown, distinct = {}, 0
-  for i = first, first + count - 1, 2 do
-    if not shown[ARGV[i]] then distinct = distinct + 1 end
-    shown[ARGV[i]] = ARGV[i + 1]
-  end
-  local fields = call('HGETALL', key)
-  if #fields ~= 2 * distinct then return false end
   for i = 1, #fields, 2 do
-    if shown[fields[i]] ~= fields[i + 1] then return false end
+    if not shown[fields[i]] then distinct = distinct + 1 end
+    shown[fields[i]] = fields[i + 1]
+  end
+  local held = call('HGETALL', key)
+  if #held ~= 2 * distinct then return false end
+  for i = 1, #held, 2 do
+    if shown[held[i]] ~= held[i + 1] then return false end
   end
   return true
 end
 
--- How many arguments and keys each kind of condition and effect takes, behind its letter.
-local function size_at(at)
-  local kind = ARGV[at]
-  if kind == 'h' or kind == 'e' then
-    return kind == 'h' and 2 + ARGV[at + 1] or 3 + ARGV[at + 2]
+-- Forms
+
+-- How many values a part takes, by its letter; those with fields take one for each.
+local VALUES = { c = 1, v = 1, f = 2, s = 2, p = 1, l = 2, d = 1 }
+
+-- Conditions or effects, as they stand behind `at`; and where they end.
+local function read_parts(at)
+  local parts = {}
+  while ARGV[at + 1] ~= '.' do
+    local fields = tonumber(ARGV[at + 3])
+    local part = { kind = ARGV[at + 1], number = tonumber(ARGV[at + 2]), fields = {} }
+    part.values = fields > 0 and fields or VALUES[part.kind] or 0
+    for i = 1, fields do part.fields[2 * i - 1] = ARGV[at + 3 + i] end
+    parts[#parts + 1] = part
+    at = at + 3 + fields
   end
-  if kind == 'm' then return 3 + ARGV[at + 2] end
-  return kind == 'c' and 3 or kind == 'v' and 2 or (kind == 'f' or kind == 's') and 4
-    or (kind == 'p' or kind == 'l' or kind == 'd') and 3 or 1
+  return parts, at + 1
 end
+
+local function read_form(at)
+  local form = { group = tonumber(ARGV[at + 1]), acks = ARGV[at + 2] == '1' }
+  form.conditions, at = read_parts(at + 2)
+  form.effects, at = read_parts(at)
+  -- The most frequent unit by far has one claim: that is looked at and set in one step, and taken
+  -- back when the fence does not hold.
+  form.claims = not recorded and #form.conditions == 1 and form.conditions[1].kind == 'c'
+  return form, at
+end
+
+-- Names of the part with the values behind `at`, until it is called again.
+local function fields_of(part, at)
+  local fields = part.fields
+  for i = 1, part.values do fields[2 * i] = ARGV[at + i] end
+  return fields
+end
+
+-- Units
 
 local answer = { now }
 local w, c, r = written_at, counters_at, read_at
 
-for unit = 1, units do
-  local group, entry, acks = tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3] == '1'
-  a = a + 4
-  local first, first_c, first_r = a, c, r
-  local failed, sums, index = nil, nil, 0
-  local claimed
-  if not recorded and ARGV[a] == 'c' and ARGV[a + 3] == '.' then
-    -- The most frequent unit by far has one claim: that is looked at and set in one step, and taken
-    -- back when the fence does not hold.
-    local ttl = tonumber(ARGV[a + 2])
-    if ttl == 0 then claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'NX')
-    else claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'PXAT', deadline_of(ttl), 'NX') end
-    if claimed then r, a = r + 1, a + 3 end
-  end
-  while ARGV[a] ~= '.' do
-    local kind = ARGV[a]
-    index = index + 1
+-- Whether the conditions hold; if not, which one and what it met. Their values are behind `at`, and
+-- counters and keys behind `c` and `r`.
+local function check(conditions, at, c, r)
+  local sums = {}
+  for index = 1, #conditions do
+    local part = conditions[index]
+    local kind = part.kind
     if kind == 'f' or kind == 's' then
-      if not failed then
-        local counter, length = KEYS[c + 1], tonumber(ARGV[a + 3])
-        local amount, limit = ARGV[a + 1], ARGV[a + 2]
-        local stored = load(counter, KEYS[c + 2])
-        local met = count(stored, kind, length)
-        sums = sums or {}
-        local fits = string.byte(amount) ~= 45
-        local total = fits and add(sums[counter] or met, amount)
-        fits = fits and #total < 20 and not is_less(INFINITE, total)
-        if fits and string.byte(limit) ~= 45 and not is_less(limit, total) then
-          sums[counter] = total
-        else
-          local excess = string.byte(limit) == 45 and INFINITE or fits and subtract(total, limit)
-          failed = { index, 'count', met,
-            text_of(excess and room_at(stored, kind, length, excess) or 0) }
-        end
+      local counter, length = KEYS[c + 1], part.number
+      local amount, limit = ARGV[at + 1], ARGV[at + 2]
+      local stored = load(counter, KEYS[c + 2])
+      local met = count(stored, kind, length)
+      local fits = string.byte(amount) ~= 45
+      local total = fits and add(sums[counter] or met, amount)
+      fits = fits and #total < 20 and not is_less(INFINITE, total)
+      if not fits or string.byte(limit) == 45 or is_less(limit, total) then
+        local excess = string.byte(limit) == 45 and INFINITE or fits and subtract(total, limit)
+        return { index, 'count', met, text_of(excess and room_at(stored, kind, length, excess) or 0) }
       end
+      sums[counter] = total
       c = c + 2
     else
       r = r + 1
-      if not failed then
-        local key, held = KEYS[r], nil
-        if kind == 'c' then
-          held = call('EXISTS', key) == 0 or not expires(key, expiry)
-        elseif kind == 't' then
-          local holds = call('TYPE', key).ok
-          held = (holds == 'string' or holds == 'hash') and expires(key, expiry) ~= nil
-        elseif kind == 'a' then
-          held = not expires(key, expiry)
-        elseif kind == 'v' then
-          held = call('TYPE', key).ok == 'string' and expires(key, expiry) and call('GET', key) == ARGV[a + 1]
-        else
-          held = call('TYPE', key).ok == 'hash' and expires(key, expiry)
-            and equals_fields(key, a + 2, tonumber(ARGV[a + 1]))
-        end
-        if not held then failed = describe({ index }, key, expiry) end
+      local key, held = KEYS[r], nil
+      if kind == 'c' then
+        held = call('EXISTS', key) == 0 or not expires(key, expiry)
+      elseif kind == 't' then
+        local holds = call('TYPE', key).ok
+        held = (holds == 'string' or holds == 'hash') and expires(key, expiry) ~= nil
+      elseif kind == 'a' then
+        held = not expires(key, expiry)
+      elseif kind == 'v' then
+        held = call('TYPE', key).ok == 'string' and expires(key, expiry) and call('GET', key) == ARGV[at + 1]
+      else
+        held = call('TYPE', key).ok == 'hash' and expires(key, expiry)
+          and equals_fields(key, fields_of(part, at))
       end
+      if not held then return describe({ index }, key, expiry) end
     end
-    a = a + size_at(a)
+    at = at + part.values
   end
+end
+
+-- What the conditions change when they hold. Returns where values, counters and keys go on.
+local function take(conditions, applies, at, c, r)
+  for index = 1, #conditions do
+    local part = conditions[index]
+    local kind = part.kind
+    if kind == 'f' or kind == 's' then
+      if applies then reserve(KEYS[c + 1], KEYS[c + 2], kind, ARGV[at + 1], part.number) end
+      c = c + 2
+    else
+      r = r + 1
+      if not applies then -- nothing
+      elseif kind == 'c' then set(KEYS[r], ARGV[at + 1], part.number)
+      elseif kind == 't' then forget(KEYS[r]) end
+    end
+    at = at + part.values
+  end
+  return at, c, r
+end
+
+local function unit_of(form)
+  local group, entry, conditions, effects = form.group, ARGV[a + 1], form.conditions, form.effects
   a = a + 1
+  local claimed, failed
+  if form.claims then
+    local ttl = conditions[1].number
+    if ttl == 0 then claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'NX')
+    else claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'PXAT', deadline_of(ttl), 'NX') end
+  end
+  if not claimed then failed = check(conditions, a, c, r) end
 
   local applies = not failed
   if group > 0 then
     local stream, name = group_stream[group], group_name[group]
-    if applies and acks then
+    if applies and form.acks then
       applies = call('XACK', stream, name, entry) == 1
-      if claimed and not applies then call('DEL', KEYS[r]) end
       if applies and times[group] then call('HDEL', times[group], entry) end
     else
       local pending = #call('XPENDING', stream, name, entry, entry, 1) == 1
       applies = applies and pending
-      if claimed and not applies then call('DEL', KEYS[r]) end
       if not pending then failed = nil end
     end
+    if claimed and not applies then call('DEL', KEYS[r + 1]) end
   end
 
-  if applies and not claimed then
-    local at, at_c, at_r = first, first_c, first_r
-    while ARGV[at] ~= '.' do
-      local kind = ARGV[at]
-      if kind == 'f' or kind == 's' then
-        reserve(KEYS[at_c + 1], KEYS[at_c + 2], kind, ARGV[at + 1], tonumber(ARGV[at + 3]))
-        at_c = at_c + 2
-      else
-        at_r = at_r + 1
-        if kind == 'c' then set(KEYS[at_r], ARGV[at + 1], tonumber(ARGV[at + 2]))
-        elseif kind == 't' then forget(KEYS[at_r]) end
-      end
-      at = at + size_at(at)
-    end
-  end
+  if claimed then a, r = a + 1, r + 1 else a, c, r = take(conditions, applies, a, c, r) end
 
-  local ids, kind = {}, ARGV[a]
-  while kind ~= '.' do
-    local size = kind ~= 'e' and size_at(a)
+  local ids = {}
+  for index = 1, #effects do
+    local part = effects[index]
+    local kind = part.kind
     if kind == 'e' then
-      local count = tonumber(ARGV[a + 2])
-      if applies then ids[#ids + 1] = emit(ARGV[a + 1], a + 3, count) end
-      size = count + 3
+      if applies then ids[#ids + 1] = emit(part.number, fields_of(part, a)) end
     elseif kind == 'l' then
       if applies then release(KEYS[c + 1], KEYS[c + 2], ARGV[a + 1], tonumber(ARGV[a + 2])) end
       c = c + 2
     elseif kind == 'd' then
-      if applies then remove(tonumber(ARGV[a + 1]), ARGV[a + 2]) end
+      if applies then remove(part.number, ARGV[a + 1]) end
     else
       w = w + 1
-      if applies then
-        if kind == 'p' then
-          set(KEYS[w], ARGV[a + 1], tonumber(ARGV[a + 2]))
-        elseif kind == 'm' then
-          set_fields(KEYS[w], tonumber(ARGV[a + 1]), a + 3, tonumber(ARGV[a + 2]))
-        else
-          forget(KEYS[w])
-        end
-      end
+      if not applies then -- nothing
+      elseif kind == 'p' then set(KEYS[w], ARGV[a + 1], part.number)
+      elseif kind == 'm' then set_fields(KEYS[w], part.number, fields_of(part, a))
+      else forget(KEYS[w]) end
     end
-    a = a + size
-    kind = ARGV[a]
+    a = a + part.values
   end
-  answer[unit + 1] = applies and ids or failed or 0
+  return applies and ids or failed or 0
+end
+
+local forms, unit = {}, 0
+while unit < units do
+  local number, count = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  a = a + 2
+  if not forms[number] then forms[number], a = read_form(a) end
+  local form = forms[number]
+  for _ = 1, count do
+    unit = unit + 1
+    answer[unit + 1] = unit_of(form)
+  end
 end
 
 if ARGV[2] ~= '' then call('SET', token, cmsgpack.pack(answer), 'PX', ARGV[2]) end
