@@ -53,13 +53,19 @@ bool is_no_group(const Reply& reply) {
 // One call of `commit` and what is known of it.
 struct RedisStore::Try {
   std::span<const Unit> units;
+  const ReadRequest* next = nullptr;  // null: nothing is read, or not any more
+  OpenGroup* group = nullptr;         // of `next`
+  std::string consumer;
   std::string clock, token;
   milliseconds token_life{};
   CommitCall call;
   Commands commands;
-  Reply answer;                 // of the script
-  bool answered = false;        // it was done, or refused for good
-  std::vector<Delivery> found;  // of the read that went along
+  bool reads = false;                     // in the same write
+  std::shared_ptr<Servers::Lease> lease;  // it was sent on; null: it was not. Shared with those
+                                          // behind it, which keeps them in order.
+  Reply answer;                           // of the script
+  bool answered = false;                  // it was done, or refused for good
+  std::vector<Delivery> found;            // of the read that went along
   bool has_read = false;
 
   Status encode(const Names& names, const Handles& handles) {
@@ -69,43 +75,100 @@ struct RedisStore::Try {
   }
 };
 
+class RedisStore::UnderWay final : public stream::CommitUnderWay {
+ public:
+  UnderWay(RedisStore& store, std::span<const Unit> units, const ReadRequest* next,
+           const UnderWay* behind)
+      : store_(store) {
+    try_.units = units;
+    try_.next = next;
+    begun_ = store_.begin(try_, behind == nullptr ? nullptr : &behind->try_);
+  }
+  // Whoever reads on from there would get the answer to this.
+  ~UnderWay() override {
+    if (!waited_ && try_.lease) (*try_.lease)->shut_down();
+    if (!waited_ && try_.lease) try_.lease->discard();
+  }
+
+  Result<CommitResult> wait() override {
+    SLUICE_TRY(begun_);
+    waited_ = true;
+    return store_.finish(try_);
+  }
+
+ private:
+  RedisStore& store_;
+  Try try_;
+  Status begun_;
+  bool waited_ = false;
+};
+
 std::string RedisStore::new_token() { return token_start_ + std::to_string(++next_token_); }
 
 Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadRequest* next) {
-  CommitResult result;
-  OpenGroup* group = nullptr;
-  std::string consumer;
-  if (next != nullptr) {
-    SLUICE_ASSIGN(of, group_of(*next));
-    group = of;
-    consumer = consumer_name(next->consumer);
+  return UnderWay(*this, units, next, nullptr).wait();
+}
+
+std::unique_ptr<stream::CommitUnderWay> RedisStore::begin_commit(std::span<const Unit> units,
+                                                                 const ReadRequest* next,
+                                                                 stream::CommitUnderWay* behind) {
+  return std::make_unique<UnderWay>(*this, units, next, static_cast<UnderWay*>(behind));
+}
+
+// Looks the units over and sends the first try, with the read behind it in the same write.
+Status RedisStore::begin(Try& attempt, const Try* behind) {
+  if (attempt.next != nullptr) {
+    SLUICE_ASSIGN(group, group_of(*attempt.next));
+    attempt.group = group;
+    attempt.consumer = consumer_name(attempt.next->consumer);
   }
-  if (!units.empty()) {
-    Try attempt{.units = units,
-                .clock = clock_text(),
-                .token_life = options_.min_replicas > 0 ? kTokenLifeFlushed : kTokenLife};
-    if (needs_token(units) || options_.min_replicas > 0) attempt.token = new_token();
-    SLUICE_TRY(attempt.encode(names_, handles_));
-    bool reads = false;
-    const bool same_slot =
-        group != nullptr &&
-        (!names_.is_cluster() || slot_of(attempt.call.key()) == slot_of(group->stream->name));
-    if (same_slot && !is_lost(*group, consumer)) {
-      std::lock_guard lock(group->mutex);
-      reads = group->consumers[consumer].surplus.empty();
-    }
-    SLUICE_TRY(commit_once(attempt, reads ? next : nullptr));
+  if (attempt.units.empty()) return Status::ok();
+  attempt.clock = clock_text();
+  attempt.token_life = options_.min_replicas > 0 ? kTokenLifeFlushed : kTokenLife;
+  if (needs_token(attempt.units) || options_.min_replicas > 0) attempt.token = new_token();
+  SLUICE_TRY(attempt.encode(names_, handles_));
+  const bool same_slot =
+      attempt.group != nullptr &&
+      (!names_.is_cluster() || slot_of(attempt.call.key()) == slot_of(attempt.group->stream->name));
+  attempt.reads = same_slot && !is_lost(*attempt.group, attempt.consumer) &&
+                  !has_surplus(*attempt.group, attempt.consumer);
+  if (attempt.reads) {
+    attempt.group->hungry = true;
+    add_read(attempt.commands, *attempt.group, attempt.consumer, attempt.next->count_max);
+  }
+  return send_behind(attempt, behind);
+}
+
+// On the connection of the one before when the server is the same: it does them in that order.
+Status RedisStore::send_behind(Try& attempt, const Try* behind) {
+  if (behind != nullptr && behind->lease) {
+    const auto endpoint = servers_.server_of(attempt.call.key());
+    if (endpoint && *endpoint == (*behind->lease)->endpoint()) attempt.lease = behind->lease;
+  }
+  if (!attempt.lease) {
+    SLUICE_ASSIGN(lease, servers_.for_key(attempt.call.key()));
+    attempt.lease = std::make_shared<Servers::Lease>(std::move(lease));
+  }
+  // When it cannot be sent there will be no reply either.
+  (void)(*attempt.lease)->send(attempt.commands);
+  return Status::ok();
+}
+
+Result<CommitResult> RedisStore::finish(Try& attempt) {
+  CommitResult result;
+  if (!attempt.units.empty()) {
+    SLUICE_TRY(take_answer(attempt));
     if (!attempt.answered) {
       auto answer = commit_again(attempt);
       if (!answer.is_ok()) {
         // The read is nobody's fault: its entries are for the next one.
-        if (attempt.has_read) keep(*group, consumer, attempt.found, 0);
+        if (attempt.has_read) keep(*attempt.group, attempt.consumer, attempt.found, 0);
         return answer.status();
       }
       attempt.answer = std::move(*answer);
     }
     WallTime now;
-    SLUICE_TRY(CommitCall::read(attempt.answer, units, result.outcomes, now));
+    SLUICE_TRY(CommitCall::read(attempt.answer, attempt.units, result.outcomes, now));
     const bool applied = std::any_of(
         result.outcomes.begin(), result.outcomes.end(),
         [](const UnitOutcome& outcome) { return outcome.state == UnitState::kApplied; });
@@ -113,46 +176,45 @@ Result<CommitResult> RedisStore::commit(std::span<const Unit> units, const ReadR
       result.seq = count_commit(attempt);
       const int64_t clock_us = to_us(clock_.now());
       commit_us_ = options_.recorded && clock_us >= to_us(now) ? clock_us : to_us(now);
-      note(units, result.outcomes);
+      note(attempt.units, result.outcomes);
     }
-    if (attempt.has_read) {
+    // Nothing, and an earlier read that was answered meanwhile says that we need not be told:
+    // looked at again below, as somebody may have appended in between.
+    const bool was_told = attempt.found.empty() && attempt.has_read && !attempt.group->hungry;
+    if (attempt.has_read && !was_told) {
       for (Delivery& delivery : attempt.found) delivery.first_delivered_at = now;
-      result.next = hand_out(*group, consumer, *next, std::move(attempt.found));
-      next = nullptr;
+      result.next =
+          hand_out(*attempt.group, attempt.consumer, *attempt.next, std::move(attempt.found));
+      attempt.next = nullptr;
     }
     if (applied) {
-      tell(units, result.outcomes);
+      tell(attempt.units, result.outcomes);
       trim_due();
     }
   }
-  if (next != nullptr) {
+  if (attempt.next != nullptr) {
     // The units are done, whatever becomes of the read: the next one will report it.
-    if (auto found = read(*next); found.is_ok()) result.next = std::move(*found);
+    if (auto found = read(*attempt.next); found.is_ok()) result.next = std::move(*found);
   }
   return result;
 }
 
-// The first try, with the read behind it in the same write.
-Status RedisStore::commit_once(Try& attempt, const ReadRequest* next) {
-  OpenGroup* const group = next == nullptr ? nullptr : handles_.group(next->group);
-  const std::string consumer = next == nullptr ? std::string() : consumer_name(next->consumer);
-  if (group != nullptr) {
-    group->hungry = true;
-    add_read(attempt.commands, *group, consumer, next->count_max);
-  }
-  SLUICE_ASSIGN(lease, servers_.for_key(attempt.call.key()));
-  auto replies = lease->call(attempt.commands);
+// Of the first try.
+Status RedisStore::take_answer(Try& attempt) {
+  const std::shared_ptr<Servers::Lease> lease = std::exchange(attempt.lease, nullptr);
+  auto replies = (*lease)->receive_all(attempt.commands.count());
   if (!replies.is_ok()) {
-    lease.discard();
-    if (group != nullptr) lose(*group, consumer);
+    lease->discard();
+    if (attempt.reads) lose(*attempt.group, attempt.consumer);
     return Status::ok();
   }
-  if (group != nullptr && !(*replies)[1].is_error()) {
+  if (attempt.reads && !(*replies)[1].is_error()) {
     attempt.has_read = true;
     read_deliveries((*replies)[1], clock_.now(), attempt.found);
-    std::lock_guard lock(group->mutex);
-    group->numbers.lag -= std::min<uint64_t>(group->numbers.lag, attempt.found.size());
-    group->numbers.pending += attempt.found.size();
+    std::lock_guard lock(attempt.group->mutex);
+    GroupNumbers& numbers = attempt.group->numbers;
+    numbers.lag -= std::min<uint64_t>(numbers.lag, attempt.found.size());
+    numbers.pending += attempt.found.size();
   }
   Reply& answer = (*replies)[0];
   if (is_worth_a_try(answer) || is_no_group(answer)) {
@@ -164,7 +226,7 @@ Status RedisStore::commit_once(Try& attempt, const ReadRequest* next) {
     attempt.answer = std::move(answer);
     return Status::ok();
   }
-  if (attempt.has_read) keep(*group, consumer, attempt.found, 0);
+  if (attempt.has_read) keep(*attempt.group, attempt.consumer, attempt.found, 0);
   return error_status("a commit", answer.text);
 }
 

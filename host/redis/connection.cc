@@ -80,9 +80,18 @@ Result<std::vector<Reply>> Connection::call(const Commands& commands) {
 Result<std::vector<Reply>> Connection::call(const Commands& commands, milliseconds timeout) {
   const auto end = steady_clock::now() + timeout;
   SLUICE_TRY(send(commands));
+  return receive_all(commands.count(), left_until(end));
+}
+
+Result<std::vector<Reply>> Connection::receive_all(size_t count) {
+  return receive_all(count, timeouts_.reply);
+}
+
+Result<std::vector<Reply>> Connection::receive_all(size_t count, milliseconds timeout) {
+  const auto end = steady_clock::now() + timeout;
   std::vector<Reply> replies;
-  replies.reserve(commands.count());
-  while (replies.size() < commands.count()) {
+  replies.reserve(count);
+  while (replies.size() < count) {
     SLUICE_ASSIGN(reply, receive(left_until(end)));
     replies.push_back(std::move(reply));
   }

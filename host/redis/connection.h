@@ -47,6 +47,9 @@ class Connection {
   // As `call` in two steps, so that the caller can work while the server does.
   Status send(const Commands& commands);
   Result<Reply> receive(milliseconds timeout);
+  // As many replies as were sent for.
+  Result<std::vector<Reply>> receive_all(size_t count, milliseconds timeout);
+  Result<std::vector<Reply>> receive_all(size_t count);
 
   // The next reply or message; nullopt when none came within `timeout`, and the connection is as
   // good as before.

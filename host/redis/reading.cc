@@ -80,6 +80,11 @@ std::vector<Delivery> RedisStore::hand_out(OpenGroup& group, const std::string& 
                                            std::vector<Delivery> deliveries) {
   if (deliveries.empty()) return deliveries;
   group.hungry = false;
+  // What an earlier read brought and was not asked for comes first.
+  if (has_surplus(group, consumer)) {
+    keep(group, consumer, deliveries, 0);
+    return take_surplus(group, consumer, request);
+  }
   keep(group, consumer, deliveries, fitting(deliveries, request));
   return deliveries;
 }
@@ -101,6 +106,11 @@ void RedisStore::keep(OpenGroup& group, const std::string& consumer,
 bool RedisStore::is_lost(OpenGroup& group, const std::string& consumer) const {
   std::lock_guard lock(group.mutex);
   return group.consumers[consumer].lost;
+}
+
+bool RedisStore::has_surplus(OpenGroup& group, const std::string& consumer) const {
+  std::lock_guard lock(group.mutex);
+  return !group.consumers[consumer].surplus.empty();
 }
 
 void RedisStore::lose(OpenGroup& group, const std::string& consumer) {

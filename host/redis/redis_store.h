@@ -110,6 +110,9 @@ class RedisStore final : public stream::Store {
   Status renew(GroupId group, std::string_view consumer, std::span<const EntryId> ids) override;
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
+  std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
+                                                       const stream::ReadRequest* next,
+                                                       stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override;
   stream::CommitSeq durable() const override { return durable_; }
   // Counts the commits of this store object.
@@ -177,6 +180,7 @@ class RedisStore final : public stream::Store {
   void keep(OpenGroup& group, const std::string& consumer,
             std::vector<stream::Delivery>& deliveries, size_t first);
   bool is_lost(OpenGroup& group, const std::string& consumer) const;
+  bool has_surplus(OpenGroup& group, const std::string& consumer) const;
   void lose(OpenGroup& group, const std::string& consumer);
   Result<std::vector<stream::Delivery>> recover(OpenGroup& group, const std::string& consumer,
                                                 const stream::ReadRequest& request);
@@ -190,6 +194,7 @@ class RedisStore final : public stream::Store {
   // --- Units (committing.cc)
 
   struct Try;
+  class UnderWay;
 
   // A commit that replicas may not have yet. Its token is there where the commit is: a server that
   // took over without it shows that it was lost.
@@ -198,7 +203,10 @@ class RedisStore final : public stream::Store {
     std::string token;
   };
 
-  Status commit_once(Try& attempt, const stream::ReadRequest* next);
+  Status begin(Try& attempt, const Try* behind);
+  Status send_behind(Try& attempt, const Try* behind);
+  Result<stream::CommitResult> finish(Try& attempt);
+  Status take_answer(Try& attempt);
   Result<Reply> commit_again(Try& attempt);
   std::string new_token();
   stream::CommitSeq count_commit(const Try& attempt);

@@ -90,6 +90,36 @@ Result<stream::CommitResult> PatientStore::commit(std::span<const stream::Unit> 
   return patiently([&] { return store_.commit(units, next); });
 }
 
+// Made again as a whole when its wait ends in kUnavailable.
+class PatientStore::UnderWay final : public stream::CommitUnderWay {
+ public:
+  UnderWay(PatientStore& store, std::span<const stream::Unit> units,
+           const stream::ReadRequest* next, const UnderWay* behind)
+      : store_(store),
+        units_(units),
+        next_(next),
+        begun_(store.store_.begin_commit(units, next,
+                                         behind == nullptr ? nullptr : behind->begun_.get())) {}
+
+  Result<stream::CommitResult> wait() override {
+    return store_.patiently([this] {
+      return begun_ ? std::exchange(begun_, nullptr)->wait() : store_.store_.commit(units_, next_);
+    });
+  }
+
+ private:
+  PatientStore& store_;
+  const std::span<const stream::Unit> units_;
+  const stream::ReadRequest* const next_;
+  std::unique_ptr<stream::CommitUnderWay> begun_;
+};
+
+std::unique_ptr<stream::CommitUnderWay> PatientStore::begin_commit(
+    std::span<const stream::Unit> units, const stream::ReadRequest* next,
+    stream::CommitUnderWay* behind) {
+  return std::make_unique<UnderWay>(*this, units, next, static_cast<UnderWay*>(behind));
+}
+
 Status PatientStore::flush(stream::CommitSeq seq) {
   return patiently([&] { return store_.flush(seq); });
 }

@@ -47,6 +47,9 @@ class PatientStore : public stream::Store {
                std::span<const EntryId> ids) override;
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
+  std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
+                                                       const stream::ReadRequest* next,
+                                                       stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override;
   stream::CommitSeq durable() const override { return store_.durable(); }
   stream::CommitSeq last_commit() const override { return store_.last_commit(); }
@@ -71,6 +74,8 @@ class PatientStore : public stream::Store {
   WallTime last_commit_time() const override { return store_.last_commit_time(); }
 
  private:
+  class UnderWay;
+
   template <typename Call>
   auto patiently(const Call& call) const -> decltype(call());
   void say_lost(const Status& status) const;

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -144,6 +145,15 @@ struct CommitResult {
   std::vector<Delivery> next;         // of `next`, when asked for
 };
 
+// A commit that was begun, and whose outcome is not known yet.
+class CommitUnderWay {
+ public:
+  virtual ~CommitUnderWay() = default;
+
+  // What `commit` returns. Called once.
+  virtual Result<CommitResult> wait() = 0;
+};
+
 struct StreamOptions {
   // Entries to keep. Older ones are trimmed once every group has acked them; 0 keeps them until all
   // groups have acked, and for ever when there is no group.
@@ -253,6 +263,27 @@ class Store {
   // Durable: as the engine's durability setting says; `flush` to be sure.
   virtual Result<CommitResult> commit(std::span<const Unit> units,
                                       const ReadRequest* next = nullptr) = 0;
+
+  // As `commit`, but the caller may work while the engine does, or begin another one. `behind`, of
+  // the same caller and still under way: this one is applied after it, as long as no call fails.
+  // They are waited for in the order in which they were begun. What is given up without a wait may
+  // have been done.
+  //
+  // Never null: errors are the wait's. `units`, `next` and what they view live until it returned.
+  // An engine that does not wait for others is done when this returns.
+  virtual std::unique_ptr<CommitUnderWay> begin_commit(std::span<const Unit> units,
+                                                       const ReadRequest* next,
+                                                       CommitUnderWay* /*behind*/) {
+    class Done final : public CommitUnderWay {
+     public:
+      explicit Done(Result<CommitResult> result) : result_(std::move(result)) {}
+      Result<CommitResult> wait() override { return std::move(result_); }
+
+     private:
+      Result<CommitResult> result_;
+    };
+    return std::make_unique<Done>(commit(units, next));
+  }
 
   // Returns when everything up to `seq` is durable on this engine's terms. External effects call it
   // before they act, in every durability mode.

@@ -191,6 +191,115 @@ TEST_F(RedisStoreCut, AReadThatWasCutOffIsGivenByTheNextOne) {
   }
 }
 
+// --- Two commits under way
+
+class RedisStoreUnderWay : public RedisStoreTest {
+ protected:
+  struct Two {
+    Pipeline made;
+    Unit first, second;
+    ReadRequest next;  // of each
+  };
+  // Units for two entries that were read, and two more to come.
+  Two two(const Options& with, size_t bytes_max = 1 << 20) {
+    redis({"FLUSHALL"});
+    Two two{pipeline(with), {}, {}, {}};
+    redis({"XADD", "in", "*", "n", "2"});
+    two.first = two.second = work(two.made);
+    two.second.entry = read(two.made, "c").at(0).entry.id;
+    redis({"XADD", "in", "*", "n", "3"});
+    redis({"XADD", "in", "*", "n", "4"});
+    two.next = {two.made.group, "c", 1, bytes_max};
+    return two;
+  }
+  static std::vector<std::string> numbers(const std::vector<Delivery>& deliveries) {
+    std::vector<std::string> numbers;
+    for (const Delivery& delivery : deliveries)
+      numbers.emplace_back(delivery.entry.fields.find("n").value_or("none"));
+    return numbers;
+  }
+  void cut_everywhere(std::atomic<size_t> testing::Faults::*where, size_t step) {
+    Options with = options();
+    with.tracking = false;  // the next bytes are those of the commits
+    for (size_t bytes = 0; bytes < 100'000; bytes += step) {
+      Two of = two(with);
+      (faults_.*where) = bytes;
+      const auto a = of.made.store->begin_commit({&of.first, 1}, &of.next, nullptr);
+      const auto b = of.made.store->begin_commit({&of.second, 1}, &of.next, a.get());
+      const auto first = a->wait(), second = b->wait();
+      const bool was_cut = (faults_.*where) == testing::Faults::kNever;
+      (faults_.*where) = testing::Faults::kNever;
+      ASSERT_TRUE(first.is_ok() && second.is_ok()) << bytes;
+      EXPECT_NE(first->outcomes[0].state, UnitState::kConditionFailed) << bytes;
+      ASSERT_EQ(number({"XLEN", "out"}), 2) << bytes;
+      std::vector<Delivery> found = first->next;
+      found.insert(found.end(), second->next.begin(), second->next.end());
+      for (const Delivery& delivery : read(of.made, "c")) found.push_back(delivery);
+      ASSERT_THAT(numbers(found), ElementsAre("3", "4")) << bytes;
+      EXPECT_EQ(pending(), 2) << bytes;
+      if (!was_cut) {
+        EXPECT_GT(bytes, 100u) << "nothing was cut";
+        return;
+      }
+    }
+    FAIL() << "cut to the end";
+  }
+};
+
+TEST_F(RedisStoreUnderWay, TwoAreAppliedInOrderOnOneConnectionAndEachReadsOn) {
+  Options with = options();
+  with.tracking = false;  // it connects when it likes
+  Two of = two(with);
+  const size_t connected = faults_.connected;
+  const auto a = of.made.store->begin_commit({&of.first, 1}, &of.next, nullptr);
+  const auto b = of.made.store->begin_commit({&of.second, 1}, &of.next, a.get());
+  EXPECT_EQ(faults_.connected, connected);
+  const auto first = a->wait(), second = b->wait();
+  ASSERT_TRUE(first.is_ok() && second.is_ok());
+  EXPECT_LT(first->outcomes[0].emitted.at(0), second->outcomes[0].emitted.at(0));
+  EXPECT_THAT(numbers(first->next), ElementsAre("3"));
+  EXPECT_THAT(numbers(second->next), ElementsAre("4"));
+}
+
+TEST_F(RedisStoreUnderWay, CutWhileTheyAreSentTheirEffectsAreThereOnceAndNothingReadIsMissed) {
+  cut_everywhere(&testing::Faults::cut_after_sent, 41);
+}
+
+TEST_F(RedisStoreUnderWay, CutWhileTheyAreAnsweredTheirEffectsAreThereOnceAndNothingReadIsMissed) {
+  cut_everywhere(&testing::Faults::cut_after_received, 7);
+}
+
+TEST_F(RedisStoreUnderWay, WhatTheFirstKeepsBackComesBeforeWhatTheSecondRead) {
+  Two of = two(options(), 1);
+  of.next.count_max = 2;
+  ReadRequest one = of.next;
+  one.count_max = 1;
+  const auto a = of.made.store->begin_commit({&of.first, 1}, &of.next, nullptr);
+  redis({"XADD", "in", "*", "n", "5"});
+  const auto b = of.made.store->begin_commit({&of.second, 1}, &one, a.get());
+  const auto first = a->wait(), second = b->wait();
+  EXPECT_THAT(numbers(first->next), ElementsAre("3"));
+  EXPECT_THAT(numbers(second->next), ElementsAre("4"));
+  EXPECT_THAT(numbers(read(of.made, "c")), ElementsAre("5"));
+}
+
+TEST_F(RedisStoreUnderWay, OneThatNobodyWaitsForDisturbsNoLaterCall) {
+  Two of = two(options());
+  of.made.store->begin_commit({&of.first, 1}, nullptr, nullptr).reset();
+  const auto second = of.made.store->commit({&of.second, 1}, nullptr);
+  ASSERT_TRUE(second.is_ok());
+  EXPECT_EQ(second->outcomes[0].state, UnitState::kApplied);
+}
+
+TEST_F(RedisStoreUnderWay, UnitsThatCannotBeAreTheWaitsError) {
+  Two of = two(options());
+  of.first.effects[0].stream = 99;
+  const auto a = of.made.store->begin_commit({&of.first, 1}, &of.next, nullptr);
+  const auto b = of.made.store->begin_commit({&of.second, 1}, &of.next, a.get());
+  EXPECT_EQ(a->wait().status().code(), Code::kInvalid);
+  EXPECT_TRUE(b->wait().is_ok());
+}
+
 TEST_F(RedisStoreTest, AServerThatStaysAwayGivesUnavailableAndWorksOnWhenItIsBack) {
   Options with = options();
   with.servers.give_up_after = milliseconds(50);
@@ -468,6 +577,21 @@ TEST_F(RedisStoreTold, OfAppendsToAStreamThatWasReadToItsEnd) {
   ASSERT_TRUE(made_.store->settle().is_ok());
   EXPECT_TRUE(ear_.heard_nothing()) << "there was more to read already";
   EXPECT_EQ(read(made_, "c").size(), 2u);
+}
+
+// The first read brings an entry, and is answered when the second one has found none.
+TEST_F(RedisStoreTold, OfAppendsBehindTwoReadsUnderWay) {
+  redis({"XADD", "in", "*", "n", "2"});
+  EXPECT_TRUE(ear_.hears(stream_name()));
+  const ReadRequest next{made_.group, "c", 10};
+  Unit units[] = {work(made_), work(made_)};
+  units[1].entry = {1, 1};  // fenced
+  const auto a = made_.store->begin_commit({&units[0], 1}, &next, nullptr);
+  const auto b = made_.store->begin_commit({&units[1], 1}, &next, a.get());
+  EXPECT_EQ(a->wait()->next.size(), 1u);
+  EXPECT_TRUE(b->wait()->next.empty());
+  redis({"XADD", "in", "*", "n", "3"});
+  EXPECT_TRUE(ear_.hears(stream_name()));
 }
 
 TEST_F(RedisStoreTold, OfWatchedKeysThatAreSetAndErased) {
