@@ -57,6 +57,33 @@ uint64_t parse_count(std::string_view text) {
 
 }  // namespace
 
+// What is to become of an item after its call.
+struct Stage::Planned {
+  enum class Action { kCommit, kAct, kPark, kAgain };
+
+  ItemPtr item;
+  Action action = Action::kCommit;
+  stream::Unit unit;  // kCommit, kAct
+  std::vector<Call::Emission> emissions;
+  std::vector<Measure> measures;  // told once the unit is applied
+  bool dead = false;              // kCommit: a dead letter
+  std::string reason, detail;
+  std::deque<ShownValue> shown;  // kPark
+  WallTime until{};              // kPark
+};
+
+// A batch from its calls to what came of its commit.
+struct Stage::Committing {
+  std::vector<Planned> planned;
+  std::vector<stream::Unit> units;
+  std::vector<size_t> owners;  // of each unit, index into planned; its size: nobody's
+  Arena arena;                 // of the texts, once the worker works on
+  std::optional<NextRead> next;
+  size_t emitted = 0;  // by its units, if all are applied
+  Micros began{};
+  std::unique_ptr<stream::CommitUnderWay> commit;  // last: views all of the above
+};
+
 class Stage::Worker final : public Actor {
  public:
   Worker(Stage& stage, size_t index)
@@ -88,8 +115,9 @@ class Stage::Worker final : public Actor {
   std::unique_ptr<plugin::Instance> instance;
   std::shared_ptr<const policy::Script> script;
   std::unique_ptr<policy::State> state;
-  Arena arena;
+  Arena arena, spare_arena;
   Call call;
+  std::unique_ptr<Committing> under_way;  // null: none
 };
 
 // One act at a time of an external stage.
@@ -115,27 +143,13 @@ class Stage::Acting final : public Actor {
   Call call;
 };
 
-// What is to become of an item after its call.
-struct Stage::Planned {
-  enum class Action { kCommit, kAct, kPark, kAgain };
-
-  ItemPtr item;
-  Action action = Action::kCommit;
-  stream::Unit unit;  // kCommit, kAct
-  std::vector<Call::Emission> emissions;
-  std::vector<Measure> measures;  // told once the unit is applied
-  bool dead = false;              // kCommit: a dead letter
-  std::string reason, detail;
-  std::deque<ShownValue> shown;  // kPark
-  WallTime until{};              // kPark
-};
-
 // --- Opening ---
 
 Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
     : context_(context),
       spec_(spec),
       external_(spec.kind->type == plugin::KindType::kExternal),
+      overlaps_(context.shared && !external_ && spec.workers == 1),
       consumer_(context.pipeline->name + "-" + spec.name),
       site_(make_call_site(context, spec)),
       hook_errors_(spec.kind->hooks.size()),
@@ -280,8 +294,14 @@ bool Stage::may_read(const Input& input, size_t emitted) const {
   });
 }
 
+// Of those it holds, whatever becomes of them.
+size_t Stage::items_max() const {
+  // One batch with the worker, one under way, one to go on with.
+  return spec_.parked_max + spec_.batch * (overlaps_ ? 3 : spec_.workers);
+}
+
 bool Stage::begin_reading() {
-  if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) return false;
+  if (dispatcher_.size() >= items_max()) return false;
   reading_missed_ = reading_missed_ || reading_;
   return !std::exchange(reading_, true);
 }
@@ -330,27 +350,35 @@ Status Stage::fill(size_t count_max) {
 
 // What is to be read with a commit, when the next step would read it anyway. The caller then is the
 // reader, and ends the reading.
-std::optional<Stage::NextRead> Stage::next_read(std::span<const stream::Unit> units) {
-  size_t room = 0, emitted = 0;
+std::optional<Stage::NextRead> Stage::next_read(const Worker& worker, size_t emitted) {
+  const Committing* const before = worker.under_way.get();
+  const bool reads_already = before != nullptr && before->next;
+  size_t room = overlaps_ ? 2 * spec_.batch : spec_.batch;
   {
     const std::lock_guard lock(mutex_);
-    if (reading_ || dispatcher_.ready() >= spec_.batch || !begin_reading()) return std::nullopt;
-    room = spec_.batch - dispatcher_.ready();
+    const size_t coming =
+        dispatcher_.ready() + (reads_already ? before->next->request.count_max : 0);
+    if (coming >= room || dispatcher_.size() >= items_max()) return std::nullopt;
+    if (!reads_already && (reading_ || !begin_reading())) return std::nullopt;
+    room -= coming;
   }
-  for (const stream::Unit& unit : units)
-    emitted += static_cast<size_t>(
-        std::ranges::count(unit.effects, stream::EffectKind::kEmit, &stream::Effect::kind));
+  if (before != nullptr) emitted += before->emitted;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const size_t wire = (next_input_ + i) % inputs_.size();
     if (!inputs_[wire].recovered) break;  // its own come first
     if (may_read(inputs_[wire], emitted))
       return NextRead{wire, {inputs_[wire].group, consumer_, room}};
   }
-  end_reading();
+  if (!reads_already) end_reading();
   return std::nullopt;
 }
 
 // Of shared groups: keeps others from claiming what waits here, and claims what they left behind.
+bool Stage::is_tend_due() const {
+  const std::lock_guard lock(mutex_);
+  return context_.shared && context_.real_clock->steady() >= tend_at_;
+}
+
 Status Stage::tend() {
   const Micros now = context_.real_clock->steady();
   std::vector<std::vector<EntryId>> held;
@@ -379,7 +407,7 @@ Status Stage::claim_left() {
     Input& input = inputs_[wire];
     {
       const std::lock_guard lock(mutex_);
-      if (dispatcher_.size() >= spec_.parked_max + spec_.batch * spec_.workers) break;
+      if (dispatcher_.size() >= items_max()) break;
     }
     if (!may_read(input)) continue;
     const stream::ReadRequest request{input.group, consumer_, spec_.batch};
@@ -451,6 +479,9 @@ void Stage::unwatch(const std::vector<std::string>& keys) {
 
 Progress Stage::step(Worker& worker) {
   Progress progress;
+  // Nobody tends while somebody reads.
+  if (worker.under_way && is_tend_due()) progress.error = finish_commit(worker);
+  if (!progress.error.is_ok()) return progress;
   if (context_.shared) progress.error = tend();
   if (!progress.error.is_ok()) return progress;
   std::vector<ItemPtr> batch;
@@ -487,6 +518,12 @@ Progress Stage::step(Worker& worker) {
     }
   }
   if (acts && !actings_.empty()) waker_.wake();
+  if (!progress.error.is_ok()) return progress;
+  // Who must be alone sees what all before it did.
+  if (worker.under_way && (batch.empty() || batch.front()->alone)) {
+    progress.worked = true;
+    progress.error = finish_commit(worker);
+  }
   if (batch.empty() || !progress.error.is_ok()) return progress;
 
   progress.worked = true;
@@ -704,8 +741,46 @@ Stage::Planned Stage::begin_act(Worker& worker, ItemPtr item) {
 // --- Committing ---
 
 Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
-  std::vector<stream::Unit> units;
-  std::vector<size_t> owners;  // of each unit, index into planned
+  auto committing = std::make_unique<Committing>();
+  committing->planned = std::move(planned);
+  const bool alone = committing->planned.front().item->alone;
+  add_units(worker, *committing);
+  if (committing->units.empty()) return conclude(*committing, {}, 0);
+
+  for (const stream::Unit& unit : committing->units)
+    committing->emitted += static_cast<size_t>(
+        std::ranges::count(unit.effects, stream::EffectKind::kEmit, &stream::Effect::kind));
+  committing->next = next_read(worker, committing->emitted);
+  committing->began = context_.real_clock->steady();
+  const auto may_go_on = [&] {
+    const std::lock_guard lock(mutex_);
+    return overlaps_ && !alone && dispatcher_.ready() >= spec_.batch;
+  };
+  if (!worker.under_way && !may_go_on()) {
+    auto committed = context_.store->commit(
+        committing->units, committing->next ? &committing->next->request : nullptr);
+    return concluded(*committing, std::move(committed));
+  }
+  committing->commit = context_.store->begin_commit(
+      committing->units, committing->next ? &committing->next->request : nullptr,
+      worker.under_way ? worker.under_way->commit.get() : nullptr);
+  committing->arena = std::exchange(worker.arena, std::move(worker.spare_arena));
+  if (worker.under_way) SLUICE_TRY(finish_commit(worker, committing->next.has_value()));
+  worker.under_way = std::move(committing);
+  return may_go_on() ? Status::ok() : finish_commit(worker);
+}
+
+// Waits for the one under way. `reads_on`: the one behind it reads as well.
+Status Stage::finish_commit(Worker& worker, bool reads_on) {
+  const std::unique_ptr<Committing> committing = std::move(worker.under_way);
+  const Status status = concluded(*committing, committing->commit->wait(), reads_on);
+  worker.spare_arena = std::move(committing->arena);
+  return status;
+}
+
+// What is to be committed of a batch.
+void Stage::add_units(Worker& worker, Committing& committing) {
+  std::vector<Planned>& planned = committing.planned;
   const auto add_erase = [&](stream::Unit& unit, const std::string& key) {
     stream::Effect erase;
     erase.kind = stream::EffectKind::kErase;
@@ -720,9 +795,9 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
       // The call came back: whatever killed the process earlier, it was not this. In a unit of its
       // own, since one whose conditions do not hold leaves no trace.
       plan.item->marked = false;
-      stream::Unit& unmark = units.emplace_back();
+      stream::Unit& unmark = committing.units.emplace_back();
       add_erase(unmark, marker_key(*plan.item));
-      owners.push_back(planned.size());
+      committing.owners.push_back(planned.size());
     }
     if (!commits) continue;
     // First of all: who finds that another process has begun to act on the entry may neither do so
@@ -736,41 +811,43 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
     }
     if (plan.action == Planned::Action::kCommit && plan.item->phase != Phase::kProcess)
       add_erase(plan.unit, act_key(*plan.item));
-    units.push_back(std::move(plan.unit));
-    owners.push_back(i);
+    committing.units.push_back(std::move(plan.unit));
+    committing.owners.push_back(i);
   }
+}
 
-  stream::CommitResult result;
-  if (!units.empty()) {
-    const std::optional<NextRead> next = next_read(units);
-    const Micros began = context_.real_clock->steady();
-    auto committed = context_.store->commit(units, next ? &next->request : nullptr);
-    if (committed) {
-      counts_.commit.add(context_.real_clock->steady() - began);
-      result = std::move(committed).value();
-      if (!result.next.empty()) {
-        next_input_ = next->wire + 1;
-        accept(std::move(result.next), next->wire);
-      }
+Status Stage::concluded(Committing& committing, Result<stream::CommitResult> committed,
+                        bool reads_on) {
+  const std::optional<NextRead>& next = committing.next;
+  if (committed) {
+    counts_.commit.add(context_.real_clock->steady() - committing.began);
+    if (!committed->next.empty()) {
+      next_input_ = next->wire + 1;
+      accept(std::move(committed->next), next->wire);
     }
-    if (next) end_reading();
-    if (!committed) return committed.status();
   }
+  if (next && !reads_on) end_reading();
+  if (!committed) return committed.status();
+  return conclude(committing, committed->outcomes, committed->seq);
+}
 
+Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
+                       stream::CommitSeq seq) {
+  std::vector<Planned>& planned = committing.planned;
   std::vector<ItemPtr> to_act;
   std::vector<Measure> measures;
-  for (size_t i = 0; i < units.size(); ++i) {
-    if (owners[i] == planned.size()) continue;
-    Planned& plan = planned[owners[i]];
-    plan.unit = std::move(units[i]);
-    if (result.outcomes[i].state == stream::UnitState::kApplied)
+  for (size_t i = 0; i < committing.units.size(); ++i) {
+    if (committing.owners[i] == planned.size()) continue;
+    Planned& plan = planned[committing.owners[i]];
+    plan.unit = std::move(committing.units[i]);
+    if (outcomes[i].state == stream::UnitState::kApplied)
       std::ranges::move(plan.measures, std::back_inserter(measures));
-    apply(std::move(plan), result.outcomes[i], to_act);
+    apply(std::move(plan), outcomes[i], to_act);
   }
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
   // The world may only be touched for what a power cut cannot take back.
   if (!to_act.empty()) {
-    SLUICE_TRY(context_.store->flush(result.seq));
+    SLUICE_TRY(context_.store->flush(seq));
     const std::lock_guard lock(mutex_);
     for (ItemPtr& item : to_act) {
       --out_;

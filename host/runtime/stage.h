@@ -126,6 +126,7 @@ class Stage {
   class Worker;
   class Acting;
   struct Planned;
+  struct Committing;
   // An item on its way into a wait, while the keys it waits for are looked at once more.
   struct Parking {
     const std::vector<std::string>& keys;
@@ -150,7 +151,9 @@ class Stage {
   Status fill(size_t count_max);
   Status tend();
   Status claim_left();
-  std::optional<NextRead> next_read(std::span<const stream::Unit> units);
+  std::optional<NextRead> next_read(const Worker& worker, size_t emitted);
+  size_t items_max() const;
+  bool is_tend_due() const;
   bool may_read(const Input& input, size_t emitted = 0) const;
   void accept(std::vector<stream::Delivery> deliveries, size_t wire);
   ItemPtr make_item(stream::Delivery delivery, size_t wire) const;
@@ -165,6 +168,12 @@ class Stage {
   Planned retry(Worker& worker, ItemPtr item, std::string reason, std::string detail);
   Planned begin_act(Worker& worker, ItemPtr item);
   Status commit(Worker& worker, std::vector<Planned> planned);
+  Status finish_commit(Worker& worker, bool reads_on = false);
+  void add_units(Worker& worker, Committing& committing);
+  Status concluded(Committing& committing, Result<stream::CommitResult> committed,
+                   bool reads_on = false);
+  Status conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
+                  stream::CommitSeq seq);
   void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
   void unmet(Planned planned, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
@@ -182,6 +191,10 @@ class Stage {
   const StageContext context_;
   const graph::StageSpec& spec_;
   const bool external_;
+  // The next batch is called while the commit of one is under way. Not in an engine of this
+  // process, which has nobody to wait for; not where others work meanwhile anyway, or the world
+  // waits.
+  const bool overlaps_;
   const std::string consumer_;
   std::vector<Input> inputs_;  // `recovered*` is the reader's, and changed under mutex_
   CallSite site_;

@@ -51,6 +51,29 @@ class StoreOnANetwork final : public PatientStore {
     if (result) brought += result->next.size();
     return result;
   }
+  // Applied when it is waited for, which is as late as can be.
+  std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
+                                                       const stream::ReadRequest* next,
+                                                       stream::CommitUnderWay*) override {
+    class Late final : public stream::CommitUnderWay {
+     public:
+      Late(StoreOnANetwork& store, std::span<const stream::Unit> units,
+           const stream::ReadRequest* next)
+          : store_(store), units_(units), next_(next) {
+        store_.under_way_max = std::max(store_.under_way_max, ++store_.under_way);
+      }
+      Result<stream::CommitResult> wait() override {
+        --store_.under_way;
+        return store_.commit(units_, next_);
+      }
+
+     private:
+      StoreOnANetwork& store_;
+      const std::span<const stream::Unit> units_;
+      const stream::ReadRequest* const next_;
+    };
+    return std::make_unique<Late>(*this, units, next);
+  }
   Status flush(stream::CommitSeq seq) override {
     {
       const std::lock_guard lock(mutex);
@@ -71,6 +94,7 @@ class StoreOnANetwork final : public PatientStore {
   std::mutex mutex;
   size_t reads = 0, commits = 0, brought = 0, flushes = 0;
   std::set<EntryId> renewed;
+  size_t under_way = 0, under_way_max = 0;  // commits; one worker's
 };
 
 class SharedStore : public testing::PipelineTest {
@@ -105,6 +129,26 @@ class SharedStore : public testing::PipelineTest {
     return lines;
   }
 
+  // Appends entries to "in" before anybody reads, and lets a pipeline on a shared store have them.
+  RunEnd run_shared(StoreOnANetwork& store, int count) {
+    const auto in = *store_->open_stream("in", {});
+    EXPECT_TRUE(
+        store_->open_group(in, pipeline_->stages[0].group, stream::GroupStart::kBeginning).is_ok());
+    std::vector<stream::Fields> fields(static_cast<size_t>(count));
+    std::vector<stream::Unit> units(fields.size());
+    for (size_t i = 0; i < fields.size(); ++i) {
+      fields[i].add("id", std::to_string(i));
+      fields[i].add("n", "1");
+      stream::Effect emit;
+      emit.stream = in;
+      emit.bytes = fields[i].encoded();
+      units[i].effects = {emit};
+    }
+    EXPECT_TRUE(store_->commit(units, nullptr).is_ok());
+    store.is_shared = true;
+    return run_on(store, "");
+  }
+
   uint64_t delivered_ = 0;  // to the first stage
 };
 
@@ -136,6 +180,47 @@ TEST_F(SharedStore, CommitsOfUnknownOutcomeLoseAndDoubleNothing) {
   const auto ids = values("out", "id");
   EXPECT_THAT(std::set<std::string>(ids.begin(), ids.end()), SizeIs(250));
   EXPECT_THAT(ids, SizeIs(250));
+}
+
+TEST_F(SharedStore, UnderLoadTheNextBatchIsCalledWhileOneIsCommitted) {
+  load_stages("  copy: { use: probe.copy, from: in, to: { out: out }, batch: 10 }\n");
+  open_wall();
+  StoreOnANetwork store(*store_);
+  store.lose_every = 3;
+  EXPECT_EQ(run_shared(store, 255), RunEnd::kDrained);
+  EXPECT_EQ(store.under_way_max, 2u);
+  std::vector<std::string> all;
+  for (int i = 0; i < 255; ++i) all.push_back(std::to_string(i));
+  EXPECT_EQ(values("out", "id"), all);
+}
+
+// Two batches that changed the same key: what does not hold is called again, alone.
+TEST_F(SharedStore, AnEntryThatMustBeAloneSeesWhatTheCommitUnderWayDid) {
+  load_stages("  sum: { use: probe.sum, from: in, batch: 3 }\n");
+  open_wall();
+  StoreOnANetwork store(*store_);
+  EXPECT_EQ(run_shared(store, 100), RunEnd::kDrained);
+  EXPECT_EQ(store.under_way_max, 2u);
+  EXPECT_EQ((*store_->get("sum"))->bytes, "100");
+  EXPECT_THAT(entries("dead"), IsEmpty());
+}
+
+TEST_F(SharedStore, EntriesOfOneKeyStayInOrderWhileCommitsAreUnderWay) {
+  load_stages("  sum: { use: probe.sum, from: in, batch: 3, order_by: n }\n");
+  open_wall();
+  StoreOnANetwork store(*store_);
+  EXPECT_EQ(run_shared(store, 100), RunEnd::kDrained);
+  EXPECT_EQ((*store_->get("sum"))->bytes, "100");
+  EXPECT_THAT(entries("dead"), IsEmpty());
+}
+
+TEST_F(SharedStore, WithSeveralWorkersEachCommitIsWaitedFor) {
+  load_stages("  copy: { use: probe.copy, from: in, to: { out: out }, batch: 10, workers: 2 }\n");
+  open_wall();
+  StoreOnANetwork store(*store_);
+  EXPECT_EQ(run_shared(store, 250), RunEnd::kDrained);
+  EXPECT_EQ(store.under_way_max, 0u);
+  EXPECT_THAT(entries("out"), SizeIs(250));
 }
 
 TEST_F(SharedStore, AnActWaitsUntilTheStorePromisesWhatItNeeds) {
