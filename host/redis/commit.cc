@@ -383,6 +383,10 @@ bool read_outcome(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
     outcome.state = UnitState::kFenced;
     return unit.group != 0;
   }
+  if (const auto only = about.id()) {
+    outcome.emitted = {*only};
+    return true;
+  }
   if (about.kind != Reply::Kind::kArray) return false;
   if (!about.items.empty() && about.items[0].kind == Reply::Kind::kInteger)
     return read_failed(about, unit, outcome);

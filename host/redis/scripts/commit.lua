@@ -12,8 +12,8 @@
 --   numbers and sizes: the caller has checked them; totals are written as text, never by INCRBY.
 --
 -- A unit's conditions only read (but see the claim below). Its ack is its first write and the fence:
--- 1 means that the entry was pending here, and that the unit applies. A server that dies in between has written nothing:
--- what a script does reaches file and replicas as one transaction.
+-- 1 means that the entry was pending here, and that the unit applies. A server that dies in between
+-- has written nothing: what a script does reaches file and replicas as one transaction.
 --
 -- A batch with units that no fence guards is given a token. Their answer is kept under it, and is
 -- what a second try is told.
@@ -31,8 +31,8 @@
 --       fields | 'f' or 's' length: amount limit
 --     effects: 'e' stream, 'm' ttl: those of the fields | 'p' ttl: value | 'x' | 'l': amount reserved |
 --       'd' stream: id
--- Answer: now, then for each unit 0 (fenced), a list of the ids emitted, or a list that begins with
---   the number of the condition that failed and says what it met.
+-- Answer: now, then for each unit 0 (fenced), the id emitted when it is one, a list of the ids
+--   otherwise, or a list that begins with the number of the condition that failed and says what it met.
 
 local guard, token = KEYS[1], KEYS[2]
 if ARGV[2] ~= '' then
@@ -333,6 +333,9 @@ local function read_form(at)
   -- The most frequent unit by far has one claim: that is looked at and set in one step, and taken
   -- back when the fence does not hold.
   form.claims = not recorded and #form.conditions == 1 and form.conditions[1].kind == 'c'
+  local emits = 0
+  for i = 1, #form.effects do emits = emits + (form.effects[i].kind == 'e' and 1 or 0) end
+  form.emits_one = emits == 1
   return form, at
 end
 
@@ -437,12 +440,15 @@ local function unit_of(form)
 
   if claimed then a, r = a + 1, r + 1 else a, c, r = take(conditions, applies, a, c, r) end
 
-  local ids = {}
+  local ids = not form.emits_one and {} or nil
   for index = 1, #effects do
     local part = effects[index]
     local kind = part.kind
     if kind == 'e' then
-      if applies then ids[#ids + 1] = emit(part.number, fields_of(part, a)) end
+      if applies then
+        local id = emit(part.number, fields_of(part, a))
+        if ids then ids[#ids + 1] = id else ids = id end
+      end
     elseif kind == 'l' then
       if applies then release(KEYS[c + 1], KEYS[c + 2], ARGV[a + 1], tonumber(ARGV[a + 2])) end
       c = c + 2
