@@ -107,8 +107,9 @@ Status EmbeddedStore::start_writing() {
   store_id_ = recovered_.store_id != 0 ? recovered_.store_id : make_store_id(path_, clock_);
   log_.emplace(disk_, path_, store_id_, options_.segment_bytes, options_.cache_bytes);
   SLUICE_TRY(log_->open_for_writing(end, tail.kind == Tail::Kind::kTorn,
-                                    recovered_.checkpoint.start.segment));
+                                    recovered_.checkpoint.start.segment, recovered_.proven_end()));
   recovered_.scanner.reset();
+  recovered_.unproven.clear();
   durable_ = end.seq;
   bytes_since_checkpoint_ = recovered_.bytes;
   SLUICE_ASSIGN(seqs, list_checkpoints(disk_, path_));

@@ -53,8 +53,18 @@ Result<Recovered> recover(Disk& disk, const std::string& folder) {
   return out;
 }
 
+LogPosition Recovered::proven_end() const {
+  LogPosition place = end();
+  if (unproven.empty()) return place;
+  place.segment = unproven.front().segment;
+  place.offset = unproven.front().offset;
+  return place;
+}
+
 Status follow(Recovered& recovered) {
   recovered.scanner->forget();
+  uint64_t proven = recovered.proven_seq;
+  std::deque<Recovered::Place>& unproven = recovered.unproven;
   LogScanner::Record record;
   while (true) {
     SLUICE_ASSIGN(found, recovered.scanner->next(record));
@@ -65,6 +75,10 @@ Status follow(Recovered& recovered) {
       return replayed.within(fmt::format("{} offset {}: record {}", segment_name(record.segment),
                                          record.body_offset - kRecordHeaderSize,
                                          record.header.seq));
+    proven = std::max(proven, record.header.durable_seq);
+    unproven.push_back({record.header.seq, record.segment,
+                        static_cast<uint32_t>(record.body_offset - kRecordHeaderSize)});
+    while (!unproven.empty() && unproven.front().seq <= proven) unproven.pop_front();
     ++recovered.records;
     recovered.bytes += record_size(record.body.size());
     // Replay frees expired keys as the writer did, or a long log would hold them all at once.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::string_view kSegmentMagic = "SLUICELG";
 constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kReadAhead = 64 * 1024;
+constexpr size_t kCopySize = 1 << 20;
 constexpr size_t kReadersMax = 64;
 constexpr size_t kHeldMax = 512;   // a reader's open files
 constexpr uint64_t kSector = 512;  // what a disk writes whole
@@ -254,9 +255,26 @@ Result<Tail> examine_tail(Disk& disk, const std::string& folder, uint64_t store_
 
 // --- SegmentLog
 
-Status SegmentLog::open_for_writing(const LogPosition& tail, bool cut, uint32_t unsynced_from) {
+// After a sync that failed the system takes for written what the disk does not have, and a sync of
+// that does nothing: only what is written again is brought there.
+Status SegmentLog::write_again(File& file, uint64_t from, uint64_t to) {
+  std::string bytes;
+  for (uint64_t at = from; at < to; at += bytes.size()) {
+    bytes.resize(std::min<uint64_t>(kCopySize, to - at));
+    SLUICE_ASSIGN(got, file.read(at, bytes));
+    if (got == 0) break;
+    bytes.resize(got);
+    SLUICE_TRY(file.write(at, bytes));
+  }
+  return Status::ok();
+}
+
+Status SegmentLog::open_for_writing(const LogPosition& tail, bool cut, uint32_t unsynced_from,
+                                    const LogPosition& proven) {
   tail_ = tail;
   if (tail_.segment == 0) return Status::ok();
+  // With its first record a segment's header is not proven either.
+  const uint64_t proven_from = proven.offset <= kSegmentHeaderSize ? 0 : proven.offset;
   const std::string path = path_of(folder_, tail_.segment);
   SLUICE_ASSIGN(writer, disk_.open(path, OpenMode::kReadWrite));
   if (cut) {
@@ -267,8 +285,13 @@ Status SegmentLog::open_for_writing(const LogPosition& tail, bool cut, uint32_t 
   // What a killed process wrote may be in the system's memory only; from here it is on disk.
   for (uint32_t number = std::max<uint32_t>(unsynced_from, 1); number < tail_.segment; ++number) {
     SLUICE_ASSIGN(earlier, disk_.open(path_of(folder_, number), OpenMode::kReadWrite));
+    if (number >= proven.segment) {
+      SLUICE_ASSIGN(size, earlier->size());
+      SLUICE_TRY(write_again(*earlier, number == proven.segment ? proven_from : 0, size));
+    }
     SLUICE_TRY(earlier->sync());
   }
+  SLUICE_TRY(write_again(*writer, tail_.segment == proven.segment ? proven_from : 0, tail_.offset));
   SLUICE_TRY(writer->sync());
   SLUICE_TRY(disk_.sync_directory(folder_));
   SLUICE_ASSIGN(syncer, disk_.open(path, OpenMode::kReadWrite));
@@ -278,6 +301,8 @@ Status SegmentLog::open_for_writing(const LogPosition& tail, bool cut, uint32_t 
 }
 
 Status SegmentLog::roll() {
+  // A power cut must not leave the next name without this one: a start takes a gap for damage.
+  if (directory_unsynced_) SLUICE_TRY(disk_.sync_directory(folder_));
   const uint32_t number = tail_.segment + 1;
   const std::string path = path_of(folder_, number);
   SLUICE_ASSIGN(writer, disk_.open(path, OpenMode::kCreate));

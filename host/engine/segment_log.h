@@ -130,9 +130,11 @@ class SegmentLog {
         segment_bytes_(segment_bytes),
         cache_bytes_(cache_bytes) {}
 
-  // Continues writing at `tail`; with `cut`, what is behind it in that segment is dropped.
-  // Durable: everything from segment `unsynced_from` to the tail.
-  Status open_for_writing(const LogPosition& tail, bool cut, uint32_t unsynced_from);
+  // Continues writing at `tail`; with `cut`, what is behind it in that segment is dropped. What
+  // lies between `proven` and the tail is written once more. Durable: everything from segment
+  // `unsynced_from` to the tail.
+  Status open_for_writing(const LogPosition& tail, bool cut, uint32_t unsynced_from,
+                          const LogPosition& proven);
 
   // Starts a record; entries may be put into it until `end_record`. Opens the next segment when
   // this one is full.
@@ -166,6 +168,7 @@ class SegmentLog {
 
  private:
   Status roll();
+  static Status write_again(File& file, uint64_t from, uint64_t to);
   Result<std::shared_ptr<File>> reader(uint32_t segment) const;
   Result<std::string_view> fetch(const Position& position, const Position* then) const;
   bool from_memory(const Position& position, std::string_view& out) const;

@@ -328,6 +328,88 @@ TEST_F(Crash, ADamagedCheckpointFallsBackToTheOneBefore) {
   EXPECT_EQ(check_prefix(*must_open(options)), 40);
 }
 
+// Of one checkpoint the one before takes the place; of both, the log, which is there from its first
+// record on.
+TEST_F(Crash, AnyFlippedByteOfCheckpointsCostsNothing) {
+  const Options options = small_options();
+  {
+    const auto store = must_open(options);
+    const auto stream = store->open_stream("s", {});
+    for (int n = 0; n < 20; ++n) {
+      ASSERT_TRUE(append(*store, *stream, n));
+      if (n % 6 == 5) {
+        ASSERT_TRUE(store->checkpoint());
+      }
+    }
+    disk_->kill();
+  }
+  const auto seqs = *list_checkpoints(*disk_, kPath);
+  ASSERT_EQ(seqs.size(), 2u);
+  const std::string newest = std::string(kPath) + "/" + checkpoint_name(seqs[1]);
+  const std::string older = std::string(kPath) + "/" + checkpoint_name(seqs[0]);
+  const std::string whole = disk_->bytes(newest), whole_older = disk_->bytes(older);
+  for (size_t at = 0; at < whole.size(); at += 1 + at / 200) {
+    for (const int bit : {0, 3, 7}) {
+      std::string flipped = whole;
+      flipped[at] = static_cast<char>(flipped[at] ^ (1 << bit));
+      disk_->set_bytes(newest, flipped);
+      if (at % 3 == 0) disk_->set_bytes(older, whole_older.substr(0, at % whole_older.size()));
+      ASSERT_EQ(check_prefix(*must_open(options)), 20) << "byte " << at << " bit " << bit;
+      disk_->kill();
+      disk_->set_bytes(older, whole_older);
+    }
+  }
+}
+
+TEST_F(Crash, SegmentsThatAreSwappedDoubledStaleOrOfAnotherStoreAreRefused) {
+  const auto segment = [](int n) {
+    return std::string(kPath) + "/" + segment_name(static_cast<uint32_t>(n));
+  };
+  const auto fill = [&] {
+    const auto store = must_open(small_options());
+    const auto stream = store->open_stream("s", {});
+    for (int n = 0; n < 60; ++n) {
+      EXPECT_TRUE(append(*store, *stream, n));
+    }
+    EXPECT_TRUE(store->checkpoint());
+    disk_->kill();
+  };
+  fill();
+  const std::string foreign = disk_->bytes(segment(2));
+  clock_.advance(std::chrono::seconds(1));
+  disk_ = std::make_unique<SimDisk>();
+  fill();
+  const auto all = *list_segments(*disk_, kPath);
+  ASSERT_GE(all.size(), 3u);
+  const int last = static_cast<int>(all.back());
+  const auto refused_with = [&](std::vector<std::pair<int, std::string>> files, const char* what) {
+    std::vector<std::pair<int, std::string>> before;
+    for (const auto& [n, bytes] : files) {
+      before.emplace_back(n, disk_->bytes(segment(n)));
+      disk_->set_bytes(segment(n), bytes);
+    }
+    // The checkpoint alone would do: entries are read where it says they are.
+    const auto store = open(small_options());
+    const bool refused = !store.is_ok() && store.status().code() == Code::kCorrupt;
+    const bool unreadable =
+        store.is_ok() &&
+        (*store)->range((*store)->find_stream("s"), {}, 1000).status().code() == Code::kCorrupt;
+    EXPECT_TRUE(refused || unreadable) << what;
+    EXPECT_FALSE(verify(kPath, *disk_)->is_good()) << what;
+    disk_->kill();
+    for (const auto& [n, bytes] : before) disk_->set_bytes(segment(n), bytes);
+  };
+  const std::string second = disk_->bytes(segment(2)), third = disk_->bytes(segment(3));
+  const std::string end = disk_->bytes(segment(last));
+  refused_with({{2, third}, {3, second}}, "swapped");
+  refused_with({{3, second}}, "doubled");
+  refused_with({{2, foreign}}, "of another store");
+  refused_with({{2, second.substr(0, 2000) + std::string(second.size() - 2000, '\0')}}, "stale");
+  refused_with({{last, end.substr(0, 600) + std::string(end.size() - 600, '\0')}},
+               "older than the checkpoint");
+  EXPECT_EQ(check_prefix(*must_open(small_options())), 60);
+}
+
 TEST_F(Crash, AMissingSegmentIsRefused) {
   {
     const auto store = must_open(small_options());
