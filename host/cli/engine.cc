@@ -28,6 +28,8 @@ engine::Options embedded_options(const graph::EngineSpec& spec, StoreUse use) {
     options.background = false;
     return options;
   }
+  options.segment_bytes = spec.segment_bytes;
+  options.checkpoint_bytes = spec.checkpoint_bytes;
   switch (spec.durability) {
     case graph::Durability::kCommit:
       options.durability = engine::Durability::kCommit;

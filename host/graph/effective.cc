@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "graph/engine_reader.h"
 #include "graph/file_keys.h"
 #include "graph/paths.h"
 #include "graph/text.h"
@@ -135,7 +136,7 @@ class Builder {
     const bool redis = pipeline_.engine.kind == EngineKind::kRedis;
     Effective engine = map("engine", member);
     for (const FileKey& key : keys_of(Section::kEngine)) {
-      const bool of_embedded = key.name == "path" || key.name == "durability";
+      const bool of_embedded = is_of_embedded(key.name);
       if (key.name != "kind" && of_embedded == redis) continue;  // no effect
       if (key.form == Form::kPath) {
         engine.members.push_back(engine_path(node));

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
 constexpr uint64_t kReplicasMax = 100;
+constexpr uint64_t kSegmentBytesMin = 4096, kSegmentBytesMax = 1 << 30;
+constexpr uint64_t kCheckpointBytesMax = uint64_t{1} << 40;
 constexpr size_t kConsumerBytesMax = 200;
 
 class EngineReader {
@@ -24,9 +26,9 @@ class EngineReader {
       : findings_(findings), paths_(paths), options_(options), engine_(engine) {}
 
   void read(const Node::Member& member) {
-    const Keys keys(
-        findings_, member.value, "engine", member.spot,
-        {"kind", "path", "url", "durability", "shards", "shard_by", "consumer", "min_replicas"});
+    const Keys keys(findings_, member.value, "engine", member.spot,
+                    {"kind", "path", "url", "durability", "segment_bytes", "checkpoint_bytes",
+                     "shards", "shard_by", "consumer", "min_replicas"});
     // One file for both kinds then, with the keys of both.
     if (const Node* kind = keys.find("kind")) {
       chosen_by_variable_ = !kind->variables.empty();
@@ -48,12 +50,13 @@ class EngineReader {
     }
     if (const Node* url = redis ? keys.need("url") : keys.find("url")) read_url(*url);
     if (const Node* durability = keys.find("durability")) read_durability(*durability);
+    read_sizes(keys);
     read_shards(keys);
     read_sharing(keys);
-    for (const std::string_view key :
-         {"path", "durability", "url", "shards", "shard_by", "consumer", "min_replicas"}) {
+    for (const std::string_view key : {"path", "durability", "segment_bytes", "checkpoint_bytes",
+                                       "url", "shards", "shard_by", "consumer", "min_replicas"}) {
       const Node::Member* idle = keys.member(key);
-      const bool of_embedded = key == "path" || key == "durability";
+      const bool of_embedded = is_of_embedded(key);
       if (idle == nullptr || of_embedded != redis || chosen_by_variable_) continue;
       add(Fault::kKeyHasNoEffect, idle->spot,
           fmt::format("engine.{} has no effect on an engine of kind {}", key,
@@ -71,6 +74,15 @@ class EngineReader {
            std::string suggestion = {}) {
     findings_.add(fault, spot.line, spot.column, std::move(text), std::move(expected),
                   std::move(suggestion));
+  }
+
+  void read_sizes(const Keys& keys) {
+    const auto read = [&](std::string_view key, uint64_t max, uint64_t& into) {
+      if (const Node* node = keys.find(key))
+        into = read_count(findings_, *node, keys.path(key), kSegmentBytesMin, max).value_or(into);
+    };
+    read("segment_bytes", kSegmentBytesMax, engine_.segment_bytes);
+    read("checkpoint_bytes", kCheckpointBytesMax, engine_.checkpoint_bytes);
   }
 
   void read_shards(const Keys& keys) {
@@ -101,6 +113,8 @@ class EngineReader {
     engine_.path.clear();
     engine_.durability = defaults.durability;
     engine_.group_interval = defaults.group_interval;
+    engine_.segment_bytes = defaults.segment_bytes;
+    engine_.checkpoint_bytes = defaults.checkpoint_bytes;
   }
 
   void forget_redis() {
@@ -184,6 +198,12 @@ class EngineReader {
 };
 
 }  // namespace
+
+bool is_of_embedded(std::string_view engine_key) {
+  static constexpr std::string_view kKeys[] = {"path", "durability", "segment_bytes",
+                                               "checkpoint_bytes"};
+  return std::ranges::count(kKeys, engine_key) > 0;
+}
 
 void read_engine(Findings& findings, const FilePaths& paths, const Node::Member& member,
                  const LoadOptions& options, EngineSpec& engine) {

@@ -11,4 +11,7 @@ namespace sluice::graph {
 void read_engine(Findings& findings, const FilePaths& paths, const Node::Member& member,
                  const LoadOptions& options, EngineSpec& engine);
 
+// A key of this section that says nothing to an engine of kind redis.
+bool is_of_embedded(std::string_view engine_key);
+
 }  // namespace sluice::graph

@@ -9,6 +9,8 @@ namespace {
 constexpr uint64_t kSecond = 1000, kHour = 3600 * kSecond, kDay = 24 * kHour;
 constexpr uint64_t kEntriesMax = 1'000'000'000'000;
 constexpr uint64_t kSeriesMax = 1'000'000;
+constexpr uint64_t kSegmentBytesMin = 4096, kSegmentBytesMax = 1 << 30;
+constexpr uint64_t kCheckpointBytesMax = uint64_t{1} << 40;
 
 constexpr FileKey kDeliveriesMax{"deliveries_max",
                                  Form::kCount,
@@ -34,6 +36,18 @@ constexpr FileKey kParkedMax{
     1'000'000};
 constexpr FileKey kConcurrency{
     "concurrency", Form::kCount, "external stages: acts at once", "4", false, 1, 1'024};
+
+constexpr FileKey kCallSlow{
+    "call_slow", Form::kDuration, "a call of the plugin that takes longer is named in the log",
+    "1s",        false,           1,
+    kHour};
+constexpr FileKey kCallMax{"call_max",
+                           Form::kDuration,
+                           "a call of the plugin that takes longer ends the process: it hangs",
+                           "60s",
+                           false,
+                           10,
+                           kHour};
 
 constexpr auto kTop = std::to_array<FileKey>({
     {"api", Form::kChoice, "version of this file's format", "", true, 0, 0, "sluice/v1"},
@@ -70,6 +84,12 @@ constexpr auto kEngine = std::to_array<FileKey>({
      "commit: synced before a commit counts; group 5ms: at most that much later; os: survives "
      "kill -9, not a power cut",
      "group 5ms"},
+    {"segment_bytes", Form::kCount,
+     "embedded only: size of a file of the log; disk space comes back in these pieces", "67108864",
+     false, kSegmentBytesMin, kSegmentBytesMax},
+    {"checkpoint_bytes", Form::kCount,
+     "embedded only: log between two checkpoints; less starts faster and writes more", "67108864",
+     false, kSegmentBytesMin, kCheckpointBytesMax},
     {"shards", Form::kCount, "redis only: partitions of each stream", "1", false, 1, 16'384},
     {"shard_by", Form::kText, "redis only: field whose value says which partition", ""},
     {"consumer", Form::kText,
@@ -122,6 +142,8 @@ constexpr auto kStage = std::to_array<FileKey>({
     kParkedMax,
     kConcurrency,
     kClaimIdle,
+    kCallSlow,
+    kCallMax,
 });
 
 constexpr auto kRetryKeys = std::to_array<FileKey>({
@@ -129,8 +151,9 @@ constexpr auto kRetryKeys = std::to_array<FileKey>({
     {"max", Form::kDuration, "the longest wait", "30s", false, 1, kDay},
 });
 
-constexpr auto kDefaults = std::to_array<FileKey>(
-    {kBatch, kWorkers, kDeliveriesMax, kRetry, kDeadLetter, kParkedMax, kConcurrency, kClaimIdle});
+constexpr auto kDefaults =
+    std::to_array<FileKey>({kBatch, kWorkers, kDeliveriesMax, kRetry, kDeadLetter, kParkedMax,
+                            kConcurrency, kClaimIdle, kCallSlow, kCallMax});
 
 }  // namespace
 

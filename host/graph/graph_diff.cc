@@ -72,6 +72,8 @@ Parts pipeline_parts(const Pipeline& pipeline) {
       // The user part of a url may hold a password.
       {"engine.url", pipeline.engine.url.substr(pipeline.engine.url.rfind('@') + 1)},
       {"engine.durability", redis ? "" : durability_text(pipeline.engine)},
+      {"engine.segment_bytes", redis ? "" : std::to_string(pipeline.engine.segment_bytes)},
+      {"engine.checkpoint_bytes", redis ? "" : std::to_string(pipeline.engine.checkpoint_bytes)},
       {"engine.consumer", pipeline.engine.consumer},
       {"engine.min_replicas", std::to_string(pipeline.engine.min_replicas)},
       {"drain_timeout", time_text(pipeline.drain_timeout)},
@@ -155,6 +157,8 @@ Parts stage_parts(const Pipeline& pipeline, const StageSpec& stage) {
                                {"retry.max", time_text(stage.retry_max)},
                                {"parked_max", std::to_string(stage.parked_max)}});
   }
+  parts.emplace_back("call_slow", time_text(stage.call_slow));
+  parts.emplace_back("call_max", time_text(stage.call_max));
   parts.emplace_back("dead_letter", pipeline.streams[stage.dead_letter].key);
   if (stage.kind != nullptr && stage.kind->type == plugin::KindType::kExternal)
     parts.emplace_back("concurrency", std::to_string(stage.concurrency));

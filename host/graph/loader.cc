@@ -302,7 +302,7 @@ class Loader {
   void read_defaults(const Node::Member& member, Common& common) {
     const Keys keys(findings_, member.value, "defaults", member.spot,
                     {"deliveries_max", "dead_letter", "claim_idle", "batch", "workers", "retry",
-                     "parked_max", "concurrency"});
+                     "parked_max", "concurrency", "call_slow", "call_max"});
     read_common(keys, common.spec);
     common.dead_letter = keys.find("dead_letter");
     if (!keys.is_map()) defaults_dead_letter_bad_ = true;
@@ -328,6 +328,12 @@ class Loader {
     if (const Node* idle = keys.find("claim_idle"))
       spec.claim_idle = read_duration(findings_, *idle, keys.path("claim_idle"), 100ms, 24h)
                             .value_or(spec.claim_idle);
+    if (const Node* slow = keys.find("call_slow"))
+      spec.call_slow =
+          read_duration(findings_, *slow, keys.path("call_slow"), 1ms, 1h).value_or(spec.call_slow);
+    if (const Node* max = keys.find("call_max"))
+      spec.call_max =
+          read_duration(findings_, *max, keys.path("call_max"), 10ms, 1h).value_or(spec.call_max);
     if (const Node::Member* retry = keys.member("retry"))
       read_retry(*retry, keys.path("retry"), spec);
   }
@@ -363,10 +369,10 @@ class Loader {
 
   void read_stage(const Node::Member& member, const Common& common) {
     check_name(findings_, member.key, member.spot, "stage");
-    const Keys keys(
-        findings_, member.value, "stages." + member.key, member.spot,
-        {"use", "from", "group", "to", "batch", "workers", "order_by", "policy", "with", "metrics",
-         "deliveries_max", "dead_letter", "claim_idle", "retry", "parked_max", "concurrency"});
+    const Keys keys(findings_, member.value, "stages." + member.key, member.spot,
+                    {"use", "from", "group", "to", "batch", "workers", "order_by", "policy", "with",
+                     "metrics", "deliveries_max", "dead_letter", "claim_idle", "retry",
+                     "parked_max", "concurrency", "call_slow", "call_max"});
     StageSpec stage = common.spec;
     StageFacts facts;
     stage.name = member.key;

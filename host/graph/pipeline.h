@@ -69,6 +69,8 @@ struct EngineSpec {
   uint32_t min_replicas = 0;  // redis: replicas that external effects wait for
   Durability durability = Durability::kGroup;
   milliseconds group_interval{5};
+  uint64_t segment_bytes = 64 << 20;     // embedded: size of a log file
+  uint64_t checkpoint_bytes = 64 << 20;  // embedded: log between two checkpoints
   Place place;
 };
 
@@ -128,6 +130,8 @@ struct StageSpec {
   milliseconds retry_min{100}, retry_max{30'000};  // back-off doubles from min to max
   size_t parked_max = 10'000;  // entries waiting at once; then the stage stops reading
   size_t concurrency = 4;      // external: acts at once
+  milliseconds call_slow{1'000};  // a call of the plugin that takes longer is named
+  milliseconds call_max{60'000};  // one that takes longer ends the process
   ListenSpec metrics;          // of the plugin's metrics; the pipeline's unless the stage names one
   Place place;
 

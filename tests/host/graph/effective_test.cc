@@ -20,20 +20,22 @@ using testing::Not;
 
 // Everything of a pipeline that has an effect, as text; places are left out.
 std::string meaning(const Pipeline& p) {
-  std::string out = fmt::format("{} clock {} seed {} engine {} {} {} {} {} drain {}\n", p.name,
-                                static_cast<int>(p.clock), p.seed, static_cast<int>(p.engine.kind),
-                                (std::filesystem::current_path() / p.engine.path).string(),
-                                p.engine.url, static_cast<int>(p.engine.durability),
-                                p.engine.group_interval.count(), p.drain_timeout.count());
+  std::string out =
+      fmt::format("{} clock {} seed {} engine {} {} {} {} {} {} {} drain {}\n", p.name,
+                  static_cast<int>(p.clock), p.seed, static_cast<int>(p.engine.kind),
+                  (std::filesystem::current_path() / p.engine.path).string(), p.engine.url,
+                  static_cast<int>(p.engine.durability), p.engine.group_interval.count(),
+                  p.engine.segment_bytes, p.engine.checkpoint_bytes, p.drain_timeout.count());
   for (const StreamSpec& s : p.streams)
     out += fmt::format("stream {} {} {} {} {} {} {} {} {} {} {} {} {}\n", s.key, s.name,
                        s.schema ? s.schema->name() : "-", s.external, s.unread, s.keep, s.trim_hard,
                        s.lag_max, static_cast<int>(s.account.as), s.account.label,
                        s.account.state_field, s.account.reason_field, s.account.since_field);
   for (const StageSpec& s : p.stages) {
-    out += fmt::format("stage {} {} {} {} {} {} {} {} {}\n", s.name, s.kind->name, s.batch,
+    out += fmt::format("stage {} {} {} {} {} {} {} {} {} {} {}\n", s.name, s.kind->name, s.batch,
                        s.order_by.value_or("-"), s.policy_path, s.deliveries_max, s.dead_letter,
-                       s.retry_min.count(), s.retry_max.count());
+                       s.retry_min.count(), s.retry_max.count(), s.call_slow.count(),
+                       s.call_max.count());
     if (s.kind->type != plugin::KindType::kSource)  // it reads no stream
       out += fmt::format("  reads as {} {} {} {}\n", s.group, s.workers, s.claim_idle.count(),
                          s.parked_max);

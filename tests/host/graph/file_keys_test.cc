@@ -100,12 +100,14 @@ TEST_F(FileKeys, DefaultsWrittenOutChangeNothing) {
     const Pipeline& p = *loaded.pipeline;
     const StreamSpec& in = p.streams.at(0);
     const StageSpec& send = p.stages.at(0);
-    return fmt::format(
-        "{} {} {} {} {} {} | {} {} {} {} | {} {} {} {} {} {} {} {}", static_cast<int>(p.clock),
-        p.seed, p.drain_timeout.count(), static_cast<int>(p.engine.kind),
-        static_cast<int>(p.engine.durability), p.engine.group_interval.count(), in.unread, in.keep,
-        in.lag_max, in.trim_hard, send.batch, send.workers, send.deliveries_max, send.parked_max,
-        send.concurrency, send.claim_idle.count(), send.retry_min.count(), send.retry_max.count());
+    return fmt::format("{} {} {} {} {} {} {} {} | {} {} {} {} | {} {} {} {} {} {} {} {} {} {}",
+                       static_cast<int>(p.clock), p.seed, p.drain_timeout.count(),
+                       static_cast<int>(p.engine.kind), static_cast<int>(p.engine.durability),
+                       p.engine.group_interval.count(), p.engine.segment_bytes,
+                       p.engine.checkpoint_bytes, in.unread, in.keep, in.lag_max, in.trim_hard,
+                       send.batch, send.workers, send.deliveries_max, send.parked_max,
+                       send.concurrency, send.claim_idle.count(), send.retry_min.count(),
+                       send.retry_max.count(), send.call_slow.count(), send.call_max.count());
   };
   for (const NamedSection& place : kSections) {
     const std::string without = meaning(file_with(place.section, "# nothing"));

@@ -19,7 +19,7 @@ constexpr std::string_view kWhole = R"(api: sluice/v1
 pipeline: trade
 clock: recorded
 seed: 7
-engine: { kind: embedded, path: "${DATA:-var/trade}", durability: group 20ms }
+engine: { kind: embedded, path: "${DATA:-var/trade}", durability: group 20ms, segment_bytes: 65536, checkpoint_bytes: 131072 }
 drain_timeout: 3s
 
 streams:
@@ -85,6 +85,8 @@ TEST_F(PipelineFiles, WholeFileIsReadAsWritten) {
   EXPECT_EQ(p.engine.path, folder_ + "/var/trade");
   EXPECT_EQ(p.engine.durability, Durability::kGroup);
   EXPECT_EQ(p.engine.group_interval, milliseconds(20));
+  EXPECT_EQ(p.engine.segment_bytes, 65'536u);
+  EXPECT_EQ(p.engine.checkpoint_bytes, 131'072u);
   EXPECT_EQ(p.drain_timeout, milliseconds(3000));
 
   const StreamSpec* decisions = p.find_stream("decisions");
