@@ -247,7 +247,22 @@ bool Runtime::settled() const {
          std::all_of(stages_.begin(), stages_.end(), quiet) && activity() == before;
 }
 
+// Real time, also while the entries' is recorded: what hangs, hangs.
+std::unique_ptr<Watchdog> Runtime::watch_calls() {
+  if (!options_.on_hung) return nullptr;
+  std::vector<Watchdog::Watched> watched;
+  for (const auto& stage : stages_) {
+    for (Watchdog::Watched& one : stage->watched()) watched.push_back(std::move(one));
+  }
+  for (const auto& source : sources_) watched.push_back(source->watched());
+  auto watchdog =
+      std::make_unique<Watchdog>(std::move(watched), *options_.real_clock, options_.on_hung);
+  watchdog->start();
+  return watchdog;
+}
+
 Result<RunEnd> Runtime::run() {
+  const std::unique_ptr<Watchdog> watchdog = watch_calls();
   // What an operator said while nobody ran holds before anything moves.
   if (inbox_) SLUICE_TRY(inbox_->apply_all(store_));
   auto end = manual_ != nullptr ? run_stepped() : run_threads();

@@ -23,6 +23,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/source.h"
 #include "runtime/stage.h"
+#include "runtime/watchdog.h"
 #include "stream/store.h"
 
 namespace sluice::runtime {
@@ -49,6 +50,10 @@ struct RunOptions {
 
   // Gets what stages count; null: dropped. Outlives the runtime.
   MetricSink* metrics = nullptr;
+
+  // Told of a call that takes longer than its stage's `call_max`, from a thread of its own; ends
+  // the process. Not set: calls are not watched.
+  std::function<void(std::string_view text)> on_hung;
 
   // Answers for the world and looks on, in a test; needs recorded time. Outlives the runtime.
   Probe* probe = nullptr;
@@ -123,6 +128,7 @@ class Runtime final : private stream::Listener {
   std::vector<Actor*> actors();
 
   bool gives_up() const;
+  std::unique_ptr<Watchdog> watch_calls();
 
   const graph::Pipeline& pipeline_;
   const Clock& clock_;

@@ -53,7 +53,11 @@ Progress Source::step() {
   progress.worked = true;
   arena_.reset();
   call_.begin(nullptr, nullptr, &random_);
-  const int32_t code = instance_->poll(call_.raw());
+  int32_t code = 0;
+  {
+    const CallWatch::Call watched(watch_, CallWatch::Kind::kPoll, {});
+    code = instance_->poll(call_.raw());
+  }
   if (progress.error = call_.store_error(); !progress.error.is_ok()) return progress;
   if (code == SLUICE_POLL_FAILED || call_.fault()) {
     failed(call_.fault() ? call_.fault()->detail : call_.detail);

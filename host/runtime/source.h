@@ -10,6 +10,7 @@
 #include <string>
 
 #include "runtime/stage.h"
+#include "runtime/watchdog.h"
 
 namespace sluice::runtime {
 
@@ -23,6 +24,9 @@ class Source final : public Actor {
   const std::string& name() const override { return spec_.name; }
   Progress step() override;
   Waker& waker() override { return waker_; }
+
+  // As Stage::watched.
+  Watchdog::Watched watched() const { return {spec_.name, &spec_, &watch_, nullptr}; }
 
   // No further poll begins. [any]
   void stop() { stopped_ = true; }
@@ -41,6 +45,7 @@ class Source final : public Actor {
   Arena arena_;
   Call call_;
   std::unique_ptr<plugin::Instance> instance_;
+  CallWatch watch_;
   Waker waker_;
   std::atomic<bool> stopped_{false};
   WallTime next_poll_{};

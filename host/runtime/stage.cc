@@ -117,6 +117,7 @@ class Stage::Worker final : public Actor {
   std::unique_ptr<policy::State> state;
   Arena arena, spare_arena;
   Call call;
+  CallWatch watch;
   std::unique_ptr<Committing> under_way;  // null: none
 };
 
@@ -141,6 +142,7 @@ class Stage::Acting final : public Actor {
   SeededRandom random;
   Arena arena;
   Call call;
+  CallWatch watch;
 };
 
 // --- Opening ---
@@ -223,6 +225,15 @@ std::vector<Actor*> Stage::actors() {
   for (const auto& worker : workers_) actors.push_back(worker.get());
   for (const auto& acting : actings_) actors.push_back(acting.get());
   return actors;
+}
+
+std::vector<Watchdog::Watched> Stage::watched() {
+  std::vector<Watchdog::Watched> watched;
+  for (const auto& worker : workers_)
+    watched.push_back({worker->name(), &spec_, &worker->watch, &counts_.slow_calls});
+  for (const auto& acting : actings_)
+    watched.push_back({acting->name(), &spec_, &acting->watch, &counts_.slow_calls});
+  return watched;
 }
 
 // --- Being told ---
@@ -597,8 +608,15 @@ Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item) {
                     input.spec->schema->name() + ": " + violation->text());
   }
   worker.call.begin(item.get(), worker.state.get(), nullptr);
-  const int32_t code = item->phase == Phase::kSettle ? worker.instance->settle(worker.call.raw())
-                                                     : worker.instance->process(worker.call.raw());
+  const bool settles = item->phase == Phase::kSettle;
+  int32_t code = 0;
+  {
+    const CallWatch::Call watched(worker.watch,
+                                  settles ? CallWatch::Kind::kSettle : CallWatch::Kind::kProcess,
+                                  item->delivery.entry.id);
+    code = settles ? worker.instance->settle(worker.call.raw())
+                   : worker.instance->process(worker.call.raw());
+  }
   return judge(worker, std::move(item), code);
 }
 
@@ -1002,7 +1020,11 @@ Progress Stage::act(Acting& acting) {
   ++counts_.acts;
   acting.arena.reset();
   acting.call.begin(item.get(), nullptr, &acting.random);
-  const int32_t code = ask_world(*item, acting.call);
+  int32_t code = 0;
+  {
+    const CallWatch::Call watched(acting.watch, CallWatch::Kind::kAct, item->delivery.entry.id);
+    code = ask_world(*item, acting.call);
+  }
   if (progress.error = acting.call.store_error(); !progress.error.is_ok()) return progress;
 
   WallTime again_at{};

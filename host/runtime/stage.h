@@ -28,6 +28,7 @@
 #include "runtime/measure.h"
 #include "runtime/observer.h"
 #include "runtime/probe.h"
+#include "runtime/watchdog.h"
 
 namespace sluice::runtime {
 
@@ -43,6 +44,7 @@ struct StageCounts {
   std::atomic<uint64_t> exceptions{0};
   std::atomic<uint64_t> fenced{0};
   std::atomic<uint64_t> acts{0};
+  std::atomic<uint64_t> slow_calls{0};
   DurationHistogram handle;  // the plugin's calls of one batch, policy included
   DurationHistogram commit;  // the store's commit of one batch
 };
@@ -82,6 +84,9 @@ class Stage {
 
   // One actor for each worker and, for external stages, for each act at once.
   std::vector<Actor*> actors();
+
+  // What a watchdog looks at; goes with the stage.
+  std::vector<Watchdog::Watched> watched();
 
   // Wakes its workers: a stage below it has room again.
   void wake() { waker_.wake(); }
