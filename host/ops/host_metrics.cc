@@ -1,8 +1,14 @@
 #include "ops/host_metrics.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+
+#include "base/log.h"
 
 namespace sluice::ops {
 
@@ -93,6 +99,32 @@ void fill_unsynced(const HostView& view, Family& out) {
   out.metric.push_back(std::move(metric));
 }
 
+void fill_lines_lost(const HostView& view, Family& out) {
+  ClientMetric metric = labelled(view, {});
+  metric.counter.value = static_cast<double>(log::lines_lost());
+  out.metric.push_back(std::move(metric));
+}
+
+// What leaks shows here, whoever leaks it.
+void fill_descriptors(const HostView& view, Family& out) {
+  std::error_code error;
+  ClientMetric metric = labelled(view, {});
+  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
+       at.increment(error))
+    ++metric.gauge.value;
+  if (metric.gauge.value > 0) --metric.gauge.value;  // of this look
+  out.metric.push_back(std::move(metric));
+}
+
+void fill_resident(const HostView& view, Family& out) {
+  ClientMetric metric = labelled(view, {});
+  std::ifstream file("/proc/self/statm");
+  double size = 0, resident = 0;  // in pages
+  if (file >> size >> resident)
+    metric.gauge.value = resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+  out.metric.push_back(std::move(metric));
+}
+
 constexpr auto kMetrics = std::to_array<HostMetric>({
     {"sluice_entries_read_total", MetricType::Counter, "stage",
      "Entries delivered to the stage, each delivery counted", fill_count<&StageCounts::delivered>},
@@ -112,6 +144,8 @@ constexpr auto kMetrics = std::to_array<HostMetric>({
      "Calls of the plugin that threw", fill_count<&StageCounts::exceptions>},
     {"sluice_acts_total", MetricType::Counter, "stage",
      "Times an external stage was told to act or to ask", fill_count<&StageCounts::acts>},
+    {"sluice_slow_calls_total", MetricType::Counter, "stage",
+     "Calls of the plugin that took longer than call_slow", fill_count<&StageCounts::slow_calls>},
     {"sluice_policy_errors_total", MetricType::Counter, "stage, hook",
      "Entries rejected because a hook failed, overran or answered out of range",
      fill_policy_errors},
@@ -127,6 +161,12 @@ constexpr auto kMetrics = std::to_array<HostMetric>({
      "Entries delivered to the stage's group and not acked", fill_group<&stream::Store::pending>},
     {"sluice_store_unsynced_commits", MetricType::Gauge, "", "Commits that are not durable yet",
      fill_unsynced},
+    {"sluice_log_lines_lost_total", MetricType::Counter, "",
+     "Lines that standard error did not take", fill_lines_lost},
+    {"sluice_process_open_fds", MetricType::Gauge, "", "Open descriptors of the process",
+     fill_descriptors},
+    {"sluice_process_resident_bytes", MetricType::Gauge, "", "Memory the process has in use",
+     fill_resident},
 });
 
 }  // namespace

@@ -278,6 +278,27 @@ TEST_F(MetricsTest, AnAddressInUseIsAStartUpErrorThatNamesWhoseItIs) {
                                         " cannot be bound: Address already in use");
 }
 
+// What a plugin leaks.
+TEST_F(MetricsTest, OpenDescriptorsAndMemoryInUseShowOnThePage) {
+  load_stages("", kCounting);
+  feed(line("A"));
+  const auto value = [&](std::string_view name) {
+    for (const prometheus::MetricFamily& family : collect_host({*pipeline_, *runtime_, *store_}))
+      if (family.name == name) return family.metric.at(0).gauge.value;
+    return -1.0;
+  };
+  const double descriptors = value("sluice_process_open_fds");
+  const double bytes = value("sluice_process_resident_bytes");
+  EXPECT_GT(descriptors, 2);
+  EXPECT_GT(bytes, 1 << 20);
+  std::vector<int> leaked;
+  for (int i = 0; i < 20; ++i) leaked.push_back(dup(0));
+  const std::vector<char> memory(32 << 20, 'x');
+  EXPECT_EQ(value("sluice_process_open_fds"), descriptors + 20);
+  EXPECT_GE(value("sluice_process_resident_bytes"), bytes + (24 << 20));
+  for (const int fd : leaked) ::close(fd);
+}
+
 TEST_F(MetricsTest, NothingIsServedWhereNoAddressIsNamed) {
   load_stages("metrics: \"\"\n", kCounting);
   EXPECT_FALSE(has_metrics(*pipeline_));
