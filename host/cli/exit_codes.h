@@ -16,6 +16,7 @@ enum Exit : int {
   kCorruptStore = 5,  // stored bytes are not what was written
   kIoFailure = 6,     // the device or the network failed
   kInternal = 7,      // a fault of our own
+  kGaveUp = 8,        // `run --supervise`: the run died too often
 };
 
 // The lines under --help; docs/exit-codes.md has the same list, and a test compares the two.
@@ -28,7 +29,8 @@ inline constexpr std::string_view kExitCodesText =
     "  4  the store is in use, or is not there\n"
     "  5  the store is corrupt\n"
     "  6  the device or the network failed\n"
-    "  7  internal error";
+    "  7  internal error\n"
+    "  8  the run died too often, its supervisor gave up";
 
 // The exit code for an error of a store or of a file beside it.
 Exit exit_of(const Status& error);

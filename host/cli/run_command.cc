@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "cli/engine.h"
 #include "cli/human.h"
 #include "cli/pipeline_file.h"
+#include "cli/supervisor.h"
 #include "graph/only.h"
 #include "graph/pipeline.h"
 #include "ops/metrics_server.h"
@@ -49,7 +51,36 @@ struct RunRequest {
   std::vector<std::string> inputs;  // PATH or STREAM=PATH
   std::string clock;                // empty: as the file says
   std::vector<std::string> only;    // stages; empty: all
+  bool supervise = false;
+  Supervision supervision;
 };
+
+// A plugin that calls exit() takes the process down in the middle of its work, and would have it
+// look as if it had ended in order.
+std::atomic<bool> g_running{false};
+
+extern "C" void on_exit_of_process() {
+  if (!g_running) return;
+  log::error("a plugin has called exit(): the process ends");
+  std::abort();
+}
+
+class Running {
+ public:
+  Running() {
+    static const int registered = std::atexit(on_exit_of_process);
+    static_cast<void>(registered);
+    g_running = true;
+  }
+  ~Running() { g_running = false; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+};
+
+void end_of_hung(std::string_view text) {
+  log::error("{}: the process ends", text);
+  std::abort();
+}
 
 // One line that is rewritten: how far the input is read, what came out.
 class ProgressBar {
@@ -175,6 +206,7 @@ class Run {
     ProgressBar progress(common_.err, common_.err_is_terminal && common_.format == Format::kHuman);
     const runtime::Runtime* running = nullptr;
     options.real_clock = &common_.clock;
+    options.on_hung = end_of_hung;
     if (!on_redis(pipeline_.engine)) options.inbox = runtime::inbox_folder(pipeline_.engine.path);
     options.should_stop = [&] {
       if (running != nullptr && !serves_) progress.draw(*running, account, clock.now(), recorded_);
@@ -201,7 +233,10 @@ class Run {
       for (const std::string& url : server->urls()) log::info("metrics at {}", url);
 
     const Micros began = common_.clock.steady();
-    auto end = (*runtime)->run();
+    auto end = [&] {
+      const Running guard;
+      return (*runtime)->run();
+    }();
     progress.clear();
     if (!end) return fail(common_, end.status());
 
@@ -263,7 +298,7 @@ class Run {
   bool serves_ = false;
 };
 
-int run(Common& common, const RunRequest& request) {
+int run_once(Common& common, const RunRequest& request) {
   const auto file = open_pipeline(common, request.file);
   if (file == nullptr) return kInvalidInput;
   if (!request.only.empty()) {
@@ -272,6 +307,17 @@ int run(Common& common, const RunRequest& request) {
   }
   catch_signals();
   return Run(common, request, file->pipeline).run();
+}
+
+int run(Common& common, const RunRequest& request) {
+  if (!request.supervise) return run_once(common, request);
+  for (const std::string& input : request.inputs)
+    if (input == "-" || input.ends_with("=-"))
+      return fail(
+          common, kUsage,
+          Status(Code::kInvalid, "--supervise with --input " + input +
+                                     ": standard input cannot be read again after a crash"));
+  return supervise(common.clock, request.supervision, [&] { return run_once(common, request); });
 }
 
 }  // namespace
@@ -295,6 +341,13 @@ void add_run(CLI::App& app, Common& common) {
                    "Run these stages alone, a,b,...; others read and write the other streams")
       ->delimiter(',')
       ->option_text("STAGES");
+  command->add_flag("--supervise", request->supervise,
+                    "Run in a process of its own, and start it again when it dies");
+  command
+      ->add_option("--deaths-max", request->supervision.deaths_max,
+                   "With --supervise: give up after so many deaths in ten minutes (20)")
+      ->check(CLI::Range(1, 1000))
+      ->option_text("N");
   command->callback(
       [&common, request] { common.action = [&common, request] { return run(common, *request); }; });
 }
