@@ -20,7 +20,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations property sim asan tsan bench-redis fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property crash sim asan tsan bench-redis fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -51,6 +51,12 @@ property: build  ## 10,000 random sequences of what can happen to the trade pipe
 sim: configure  ## the whole host in a simulated world, new seeds for SIM_SECONDS (default 180)
 	@cmake --build $(BUILD) -j $(JOBS) --target sluice_sim_program
 	@$(BUILD)/tests/sluice-sim --list tests/sim/seeds --seconds $(SIM_SECONDS)
+
+crash: build  ## kill the trade pipeline at every change of its store, fail every call (about half an hour)
+	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/crash_points_test
+	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/named_faults_test
+	@$(BUILD)/tests/plugin_faults_test
+	@$(BUILD)/tests/engine_test --gtest_filter='*PowerLoss*'
 
 asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
 	@cmake --preset asan $(LAUNCHER)

@@ -1,134 +1,19 @@
-// The shipped trade pipeline through the built program: recorded decisions in, terminal records
-// out.
-//
-// Terminal records are compared as sets of whole entries: ids of entries and delivery counts may
-// differ after a crash, what was decided and done may not.
-#include <gmock/gmock.h>
+// The shipped trade pipeline through the built program: what it does with the bundled sample and
+// with recorded decisions, once, twice and after kills.
+#include "fixtures/trade_fixture.h"
 
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <iterator>
+#include <fstream>
 #include <map>
 #include <random>
-#include <set>
-
-#include "audit/audit.h"
-#include "engine/embedded_store.h"
-#include "fixtures/program.h"
 
 namespace sluice {
 namespace {
 
 using testing::Ended;
+using testing::kPipeline;
+using testing::kSample;
 using testing::Program;
-
-const std::string kPipeline = SLUICE_SOURCE_DIR "/pipelines/trade.yaml";
-const std::string kSample = SLUICE_SOURCE_DIR "/pipelines/samples/decisions.ndjson";
-
-constexpr const char* kTerminalStreams[] = {
-    "quantum:stream:execution.result", "quantum:stream:apply.result",
-    "quantum:stream:trade.duplicate", "quantum:stream:dead"};
-
-class TradeTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-trade-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string store_at(const std::string& name) const { return folder_ + "/" + name; }
-
-  Program start(const std::string& store, const std::string& input) const {
-    return Program({"run", kPipeline, "--input", input, "--format", "json"}, folder_,
-                   {"SLUICE_DATA=" + store_at(store), "SLUICE_KLINES=" + klines_,
-                    "SLUICE_DISARM_ON_BURST=false"});
-  }
-  // What ended well must also hold every invariant.
-  Ended run(const std::string& store, const std::string& input) const {
-    Ended ended = start(store, input).wait();
-    if (ended.exit_code == 0) {
-      EXPECT_EQ(broken_invariants(store), "");
-    }
-    return ended;
-  }
-
-  // What audit has to say of a store, as of its last commit; empty when nothing.
-  std::string broken_invariants(const std::string& store,
-                                const std::string& pipeline = kPipeline) const {
-    static const auto catalog = plugin::Catalog::scan(SLUICE_BINARY_DIR "/plugins");
-    if (!catalog) return catalog.status().text();
-    graph::LoadOptions options;
-    options.environment = {{"SLUICE_DATA", store_at(store)},
-                           {"SLUICE_KLINES", klines_},
-                           {"SLUICE_DISARM_ON_BURST", "false"}};
-    options.ask_plugins = false;
-    const graph::Loaded loaded = graph::load_pipeline(pipeline, *catalog, options);
-    if (!loaded.pipeline) return finding_text(loaded.findings.front());
-    ManualClock clock;
-    auto opened = engine::EmbeddedStore::open_read_only(store_at(store), system_disk(), clock);
-    if (!opened) return opened.status().text();
-    clock.advance_to((*opened)->last_commit_time());
-    const auto report = audit::audit(*loaded.pipeline, **opened);
-    return report ? report->text() : report.status().text();
-  }
-
-  std::vector<stream::Entry> entries(const std::string& store, const std::string& name) const {
-    auto opened = engine::EmbeddedStore::open_read_only(store_at(store), system_disk(), clock_);
-    EXPECT_TRUE(opened.is_ok()) << opened.status().text();
-    const stream::StreamId id = (*opened)->find_stream(name);
-    EXPECT_NE(id, 0u) << name;
-    auto range = (*opened)->range(id, EntryId{}, 1'000'000);
-    EXPECT_TRUE(range.is_ok()) << range.status().text();
-    return std::move(range).value();
-  }
-
-  // Fields that hold when, in which order and at what price an order was sent. After a kill between
-  // the request and the answer execution asks for seconds whether the order is there before it
-  // sends it, so these may differ; what became of each plan may not.
-  static bool is_of_the_moment(std::string_view field) {
-    static const std::set<std::string_view> kFields = {"timestamp", "payload",      "sent_us",
-                                                       "result_us", "order_id",     "avg_price",
-                                                       "fee",       "steps_results"};
-    return kFields.contains(field);
-  }
-
-  std::multiset<std::string> terminal_records(const std::string& store,
-                                              bool with_moments = true) const {
-    std::multiset<std::string> records;
-    for (const char* name : kTerminalStreams) {
-      for (const stream::Entry& entry : entries(store, name)) {
-        std::string text = name;
-        for (const stream::FieldView& field : entry.fields.view()) {
-          if (field.name == "sluice.deliveries" || field.name == "sluice.id") continue;
-          if (!with_moments && is_of_the_moment(field.name)) continue;
-          text += "\n" + std::string(field.name) + "=" + std::string(field.value);
-        }
-        records.insert(text);
-      }
-    }
-    return records;
-  }
-
-  // Empty when both are the same; else the first record of each side that the other lacks.
-  static std::string difference(const std::multiset<std::string>& expected,
-                                const std::multiset<std::string>& met) {
-    std::vector<std::string> missing, surplus;
-    std::set_difference(expected.begin(), expected.end(), met.begin(), met.end(),
-                        std::back_inserter(missing));
-    std::set_difference(met.begin(), met.end(), expected.begin(), expected.end(),
-                        std::back_inserter(surplus));
-    if (missing.empty() && surplus.empty()) return {};
-    return std::to_string(missing.size()) + " missing, " + std::to_string(surplus.size()) +
-           " not expected\nmissing: " + (missing.empty() ? "" : missing.front()) +
-           "\nnot expected: " + (surplus.empty() ? "" : surplus.front());
-  }
-
-  std::string folder_;
-  std::string klines_;
-  SystemClock clock_;
-};
+using testing::TradeTest;
 
 TEST_F(TradeTest, TheSampleIsAccountedForAndSomethingIsExecuted) {
   const Ended ended = run("store", kSample);
