@@ -158,6 +158,9 @@ Status EmbeddedStore::start_reading() {
                                       end.seq, recovered_.proven_seq))
                  : log_->hold_open(state_.first_live_segment(end.segment), end.segment);
     if (status) return Status::ok();
+    // A writer may have removed it meanwhile; what is gone at every look is damage.
+    if (status.code() == Code::kNotFound)
+      status = Status(Code::kCorrupt, status.text() + ", and it holds live entries");
   }
   return status.within(path_);
 }

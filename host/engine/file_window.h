@@ -18,9 +18,12 @@ class FileWindow {
   explicit FileWindow(std::unique_ptr<File> file) : file_(std::move(file)) {}
 
   // Up to `size` bytes at `offset`, fewer only at the end of the file. Valid until the next call.
+  // A size that damaged bytes announce takes no memory beyond that of the file.
   Result<std::string_view> view(uint64_t offset, size_t size) {
     if (offset < start_ || offset + size > start_ + bytes_.size()) {
-      bytes_.resize(std::max(size, kWindowSize));
+      SLUICE_ASSIGN(end, file_->size());
+      const uint64_t left = end - std::min(end, offset);
+      bytes_.resize(static_cast<size_t>(std::min<uint64_t>(std::max(size, kWindowSize), left)));
       start_ = offset;
       SLUICE_ASSIGN(got, file_->read(offset, bytes_));
       bytes_.resize(got);

@@ -208,6 +208,26 @@ Result<Remains> examine(Disk& disk, const std::string& path, uint64_t from, uint
   return remains;
 }
 
+// kCorrupt for a segment of another format than ours: to a newer program it may be sound, so it is
+// no torn tail.
+Status check_format(Disk& disk, const std::string& folder, uint32_t number) {
+  SLUICE_ASSIGN(file, disk.open(path_of(folder, number), OpenMode::kRead));
+  std::string bytes(kSegmentHeaderSize, '\0');
+  SLUICE_ASSIGN(got, file->read(0, bytes));
+  ByteReader in(bytes);
+  const bool is_segment = in.take(kSegmentMagic.size()) == kSegmentMagic;
+  const auto version = in.fixed<uint32_t>();
+  in.take(kSegmentHeaderSize - 4 - in.offset());
+  const bool is_whole =
+      got == kSegmentHeaderSize &&
+      in.fixed<uint32_t>() == crc32c(std::string_view(bytes).substr(0, kSegmentHeaderSize - 4));
+  if (!is_segment || !is_whole || version == kFormatVersion) return Status::ok();
+  return Status(Code::kCorrupt,
+                fmt::format("{}/{}: format version {}, expected {}; open it with the program that "
+                            "wrote it",
+                            folder, segment_name(number), version, kFormatVersion));
+}
+
 }  // namespace
 
 Result<Tail> examine_tail(Disk& disk, const std::string& folder, uint64_t store_id,
@@ -222,6 +242,7 @@ Result<Tail> examine_tail(Disk& disk, const std::string& folder, uint64_t store_
   uint64_t durable_seq = proven_seq;
   for (const uint32_t number : segments) {
     if (number < end.segment) continue;
+    SLUICE_TRY(check_format(disk, folder, number));
     SLUICE_ASSIGN(remains, examine(disk, path_of(folder, number),
                                    number == end.segment ? end.offset : kSegmentHeaderSize,
                                    store_tag(store_id), end.seq));

@@ -107,6 +107,7 @@ struct Tail {
 // Decides by evidence: a valid later record, or `proven_seq`, shows that the place where reading
 // stopped had been durable. Without that proof a hole of zeros in front of valid records is what a
 // power cut leaves of writes the disk had not been told to keep. `store_id` 0: not known.
+// Errors: kIo; kCorrupt for a segment of another format version.
 Result<Tail> examine_tail(Disk& disk, const std::string& folder, uint64_t store_id,
                           const LogPosition& end, uint64_t proven_seq);
 
