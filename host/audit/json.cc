@@ -2,9 +2,29 @@
 
 #include <charconv>
 
+#include "graph/json_reader.h"
+
 namespace sluice::audit {
 
+namespace {
+
+struct NoSink {
+  void on_null() {}
+  void on_boolean(bool) {}
+  void on_number(const graph::JsonNumber&) {}
+  void on_text(std::string_view) {}
+  void on_key(std::string_view) {}
+  void on_open(bool) {}
+  void on_close() {}
+};
+
+}  // namespace
+
 Json::Json(std::string_view text) {
+  // What the stages refuse they did not act on, and a document has no bounds of its own.
+  NoSink sink;
+  graph::JsonScratch scratch;
+  if (!graph::read_json(text, scratch, sink).text.empty()) return;
   document_.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag>(
       text.data(), text.size());
   if (document_.HasParseError()) document_.SetNull();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "base/clock.h"
 #include "runtime/input.h"
@@ -76,6 +77,7 @@ stream::Fields repaired_ledger(const stream::KeyValue& was, const OperatorComman
   int64_t version = 0;
   const std::string_view known = was.fields().find("version").value_or("");
   std::from_chars(known.data(), known.data() + known.size(), version);
+  if (version == std::numeric_limits<int64_t>::max()) version = 0;  // nobody counted that far
   const stream::Fields changed{{"last_known_amt", text},
                                {"updated_at", seconds},
                                {"ledger_amt", text},

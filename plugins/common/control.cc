@@ -1,6 +1,7 @@
 #include "common/control.h"
 
 #include <array>
+#include <limits>
 
 #include "common/text.h"
 
@@ -61,7 +62,11 @@ std::optional<Position> read_position(const Look& look) {
 }
 
 int64_t age_seconds(const Position& position, Time now) {
-  return epoch_seconds(now) - position.ts_epoch;
+  int64_t age = 0;
+  // A second that far away is a time nobody can have meant.
+  if (__builtin_sub_overflow(epoch_seconds(now), position.ts_epoch, &age))
+    return std::numeric_limits<int64_t>::max();
+  return age;
 }
 
 bool is_stale(const Position& position, Time now, Duration age_max) {
@@ -90,7 +95,9 @@ std::optional<Ledger> read_ledger(const Look& look) {
   const auto amount = decimal_at(look, own ? "last_known_amt" : "ledger_amt");
   const auto updated = seconds_at(look, look("updated_at") ? "updated_at" : "ts_epoch");
   const auto version = seconds_at(look, "version");
-  if (!amount || !updated || !version) return std::nullopt;
+  // The next version is one more.
+  if (!amount || !updated || !version || *version == std::numeric_limits<int64_t>::max())
+    return std::nullopt;
   Ledger ledger{*amount, *updated, *version};
   if (!look("carried_amt")) return ledger;
   const auto carried = decimal_at(look, "carried_amt");

@@ -10,10 +10,24 @@
 
 namespace sluice::trade {
 
+namespace {
+
+// The reader takes an escaped zero byte, and the second half of a surrogate pair on its own.
+std::string_view fault_of(std::string_view text) {
+  if (text.find('\0') != text.npos) return "a text holds a zero byte";
+  for (size_t at = text.find('\xED'); at != text.npos; at = text.find('\xED', at + 1)) {
+    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0)
+      return "a text holds half a surrogate pair";
+  }
+  return {};
+}
+
+}  // namespace
+
 // Receives RapidJSON's events and builds the tree. Returning false ends the parse; `why` says why.
 class JsonBuilder {
  public:
-  explicit JsonBuilder(size_t depth_max) : depth_max_(depth_max) {}
+  explicit JsonBuilder(const JsonLimits& limits) : limits_(limits) {}
 
   bool Null() { return add(Json()); }
   bool Bool(bool value) {
@@ -26,9 +40,10 @@ class JsonBuilder {
     return add(scalar(Json::Type::kNumber, text, size));
   }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    return add(scalar(Json::Type::kText, text, size));
+    return sound({text, size}) && add(scalar(Json::Type::kText, text, size));
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
+    if (!sound({text, size})) return false;
     open_.back().key.assign(text, size);
     if (open_.back().keys.insert(open_.back().key).second) return true;
     why_ = "key " + json_quoted(open_.back().key) + " stands twice";
@@ -63,9 +78,19 @@ class JsonBuilder {
     return json;
   }
 
+  bool sound(std::string_view text) {
+    why_ = fault_of(text);
+    return why_.empty();
+  }
+  bool count() {
+    if (++values_ <= limits_.values_max) return true;
+    why_ = "more than " + std::to_string(limits_.values_max) + " values";
+    return false;
+  }
   bool start(Json::Type type) {
-    if (open_.size() >= depth_max_) {
-      why_ = "deeper than " + std::to_string(depth_max_) + " levels";
+    if (!count()) return false;
+    if (open_.size() >= limits_.depth_max) {
+      why_ = "deeper than " + std::to_string(limits_.depth_max) + " levels";
       return false;
     }
     open_.emplace_back();
@@ -75,9 +100,15 @@ class JsonBuilder {
   bool end() {
     Json done = std::move(open_.back().json);
     open_.pop_back();
-    return add(std::move(done));
+    put(std::move(done));
+    return true;
   }
   bool add(Json json) {
+    if (!count()) return false;
+    put(std::move(json));
+    return true;
+  }
+  void put(Json json) {
     if (open_.empty()) {
       root_ = std::move(json);
     } else if (open_.back().json.type_ == Json::Type::kArray) {
@@ -85,10 +116,10 @@ class JsonBuilder {
     } else {
       open_.back().json.members_.emplace_back(open_.back().key, std::move(json));
     }
-    return true;
   }
 
-  const size_t depth_max_;
+  const JsonLimits& limits_;
+  size_t values_ = 0;
   std::vector<Open> open_;  // containers not yet closed, outermost first
   Json root_;
   std::string why_;
@@ -109,7 +140,7 @@ std::optional<Json> Json::parse(std::string_view text, std::string& why, const J
                               rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
-  JsonBuilder builder(limits.depth_max);
+  JsonBuilder builder(limits);
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
   if (result.IsError()) {
     why = builder.why().empty() ? rapidjson::GetParseError_En(result.Code()) : builder.why();

@@ -13,6 +13,7 @@ namespace sluice::trade {
 struct JsonLimits {
   size_t bytes_max = 256 << 10;
   size_t depth_max = 32;
+  size_t values_max = 10'000;  // one takes about 100 bytes besides its text
 };
 
 // One JSON value. Numbers keep the text they were written in, because money is decimal.
@@ -22,8 +23,9 @@ class Json {
 
   // Reads exactly one value.
   //
-  // Errors: nullopt, and `why` says what is wrong and where: syntax, invalid UTF-8, a zero byte, a
-  //         key that stands twice in one object, a document too large or too deep.
+  // Errors: nullopt, and `why` says what is wrong and where: syntax, invalid UTF-8 or half a
+  //         surrogate pair, a zero byte, also an escaped one, a key that stands twice in one
+  //         object, a document too large, too deep or of too many values.
   static std::optional<Json> parse(std::string_view text, std::string& why,
                                    const JsonLimits& limits = {});
 

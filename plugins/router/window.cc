@@ -12,8 +12,9 @@ namespace {
 using trade::Json;
 
 std::optional<Time> time_of(const Json& object, std::string_view name) {
+  constexpr int64_t kYear10000 = 253'402'300'800'000'000;
   const auto us = trade::read_integer(object.number_of(name));
-  return us ? std::optional(Time(Duration(*us))) : std::nullopt;
+  return us && *us >= 0 && *us < kYear10000 ? std::optional(Time(Duration(*us))) : std::nullopt;
 }
 
 std::optional<Json> object_of(std::string_view text) {

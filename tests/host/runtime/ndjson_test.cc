@@ -18,9 +18,29 @@ TEST(ParseNdjsonLine, MembersBecomeFieldsAndNestedOnesKeepTheirText) {
 }
 
 TEST(ParseNdjsonLine, WhatIsNotOneObjectIsRefused) {
-  for (const char* line : {"", "[]", "1", "\"a\"", "null", "{", "{\"a\":1}x", "{\"a\":1,\"a\":2}",
-                           "{\"a\":nan}", "{'a':1}", "{\"a\":\"\xff\"}", "{\"a\":\"\\ud800\"}"})
+  for (const char* line :
+       {"", "[]", "1", "\"a\"", "null", "{", "{\"a\":1}x", "{\"a\":1,\"a\":2}", "{\"a\":nan}",
+        "{'a':1}", "{\"a\":\"\xff\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}",
+        "{\"\\udc00\":1}", "{\"a\":\"\\u0000\"}", "{\"a\":null,\"a\":1}"})
     EXPECT_EQ(parse_ndjson_line(line).status().code(), Code::kInvalid) << line;
+}
+
+// RapidJSON takes a zero byte for the end of the text, and would leave out what follows.
+TEST(ParseNdjsonLine, WhatStandsBehindAZeroByteIsNotLeftOut) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(parse_ndjson_line("{\"a\":1}\0{\"a\":2}"sv).status().text(),
+            "not JSON at byte 8: a zero byte");
+}
+
+TEST(ParseNdjsonLine, NamesOfThousandsOfMembersAreComparedOnce) {
+  std::string wide = "{";
+  for (int i = 0; i < 9'000; ++i) wide += "\"" + std::string(90, 'n') + std::to_string(i) + "\":0,";
+  EXPECT_EQ(parse_ndjson_line(wide + "\"z\":0}")->count(), 9'001u);
+  EXPECT_NE(parse_ndjson_line(wide + "\"" + std::string(90, 'n') + "7\":0}")
+                .status()
+                .text()
+                .find("stands twice"),
+            std::string::npos);
 }
 
 TEST(ParseNdjsonLine, DepthAndSizeAreBounded) {
