@@ -150,7 +150,7 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
     bytes += line->bytes;
     ++lines;
     if (hold) {
-      held_.emplace_back(line->text);
+      held_.push_back({std::string(line->text), line->bytes, line->oversized});
       held_bytes += line->text.size();
       if (held_bytes > kHeldBytesMax)
         return Status(Code::kInvalid,
@@ -173,16 +173,16 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
     reader_ = std::move(again);
     return look_ahead();
   }
-  if (line) held_.emplace_back(line->text);
+  if (line) held_.push_back({std::string(line->text), line->bytes, line->oversized});
   return look_ahead();
 }
 
 Status Input::look_ahead() {
   while (!ahead_ && !done_) {
     if (!held_.empty()) {
-      const std::string text = std::move(held_.front());
+      const Held held = std::move(held_.front());
       held_.pop_front();
-      ahead_ = read_line({text, text.size() + 1, text.size() >= kLineBytesMax});
+      ahead_ = read_line({held.text, held.bytes, held.oversized});
       continue;
     }
     SLUICE_ASSIGN(line, reader_->next());

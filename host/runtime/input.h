@@ -112,6 +112,12 @@ class Input final : public Actor {
   std::optional<uint64_t> total_bytes() const { return reader_->total_bytes(); }
 
  private:
+  // A line whose reader went on.
+  struct Held {
+    std::string text;
+    uint64_t bytes = 0;
+    bool oversized = false;
+  };
   // A line read ahead.
   struct Pending {
     stream::Fields fields;  // of an entry, or what there is of a bad line
@@ -143,7 +149,7 @@ class Input final : public Actor {
   const std::string name_;
   Waker waker_;
   std::unique_ptr<LineReader> reader_;
-  std::deque<std::string> held_;  // lines of standard input that turned out to be new
+  std::deque<Held> held_;  // lines of standard input that turned out to be new
   std::optional<Pending> ahead_;
   std::string position_key_;             // empty until the first line is known
   std::optional<std::string> position_;  // the key's fields, encoded, as the store has them

@@ -33,6 +33,58 @@ class OpenPipe {
   int end_ = -1;
 };
 
+// A store in memory with one stream, and a file to read into it.
+class FileInput {
+ public:
+  explicit FileInput(std::string_view text) : clock_(from_ms(1'700'000'000'000)) {
+    engine::Options options;
+    options.background = false;
+    store_ = std::move(engine::EmbeddedStore::open("/store", options, disk_, clock_).value());
+    spec_.key = spec_.name = "in";
+    stream_ = *store_->open_stream("in", {});
+    dead_ = *store_->open_stream("dead", {});
+    auto file = disk_.open("/in.ndjson", OpenMode::kCreate);
+    EXPECT_TRUE((*file)->write(0, text).is_ok());
+  }
+
+  InputCounts read_all() {
+    auto input =
+        Input::open(*store_, clock_, disk_, nullptr, {&spec_, stream_, dead_, {}}, "/in.ndjson");
+    EXPECT_TRUE(input) << input.status().text();
+    while (!(*input)->done()) EXPECT_TRUE((*input)->step().error.is_ok());
+    return (*input)->counts();
+  }
+  std::string detail_of_dead(size_t i) const {
+    const auto letters = store_->range(dead_, {}, 100);
+    return std::string(letters->at(i).fields.find("sluice.detail").value_or("none"));
+  }
+
+ private:
+  MemoryDisk disk_;
+  const ManualClock clock_;
+  std::unique_ptr<engine::EmbeddedStore> store_;
+  graph::StreamSpec spec_;
+  stream::StreamId stream_ = 0, dead_ = 0;
+};
+
+// The first line is held while the store is asked whether it knows the input.
+TEST(InputStep, FirstLineThatIsTooLongIsADeadLetterWithItsSizeAndTheOthersEnter) {
+  const std::string line = "{\"a\":\"" + std::string(10'000'000, 'x') + "\"}\n";
+  FileInput input(line + "{\"n\":1}\n" + line + "{\"n\":2}\n");
+  const InputCounts counts = input.read_all();
+  EXPECT_EQ(counts.entries, 2u);
+  EXPECT_EQ(counts.bad, 2u);
+  EXPECT_EQ(counts.bytes, 2 * line.size() + 16);
+  EXPECT_EQ(input.detail_of_dead(0), "line 1: 10000009 bytes, expected at most 1048576");
+  EXPECT_EQ(input.detail_of_dead(1), "line 3: 10000009 bytes, expected at most 1048576");
+}
+
+TEST(InputStep, FirstLineOfExactlyTheMostEnters) {
+  const std::string head = "{\"a\":\"", tail = "\"}";
+  FileInput input(head + std::string(kLineBytesMax - head.size() - tail.size(), 'x') + tail + "\n");
+  EXPECT_EQ(input.read_all().entries, 1u);
+}
+
 TEST(InputStep, LinesOfAnOpenPipeEnterAsTheyCome) {
   MemoryDisk disk;
   const ManualClock clock(from_ms(1'700'000'000'000));
