@@ -187,12 +187,21 @@ std::vector<Finding> Findings::take() {
     return std::tuple(f.place.file != file_, std::string_view(f.place.file), f.place.line,
                       f.place.column, std::string_view(f.code));
   });
+  if (found_.size() > kFindingsMax) {
+    // A file that is wrong everywhere is not better understood by hearing of each place.
+    const size_t left_out = found_.size() - kFindingsMax;
+    std::ranges::stable_partition(found_,
+                                  [](const Finding& f) { return f.severity == Severity::kError; });
+    found_.resize(kFindingsMax);
+    found_.back().text += fmt::format(" (and {} more findings)", left_out);
+  }
   return std::exchange(found_, {});
 }
 
 std::string source_excerpt(const Place& place) {
+  constexpr size_t kShownMax = 1000;  // a longer line shows nobody anything
   const auto line = source_line(place);
-  if (!line || place.column < 1) return {};
+  if (!line || line->size() > kShownMax || place.column < 1) return {};
   const size_t start = std::min(line->size(), static_cast<size_t>(place.column) - 1);
   const std::string_view word =
       std::string_view(*line).substr(start, word_size(std::string_view(*line).substr(start)));

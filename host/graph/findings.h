@@ -115,8 +115,12 @@ std::span<const FaultInfo> fault_table();
 // "S0101".
 std::string fault_code(Fault fault);
 
-// The line of a place with the word there underlined, two lines; empty when it cannot be read.
+// The line of a place with the word there underlined, two lines; empty when it cannot be read or is
+// longer than anybody reads.
 std::string source_excerpt(const Place& place);
+
+// More tell no more, and each costs a look into the file.
+inline constexpr size_t kFindingsMax = 200;
 
 // What has been found so far in one file.
 class Findings {
@@ -136,7 +140,8 @@ class Findings {
   Place place(int line, int column) const { return {file_, line, column}; }
   bool has_errors() const;
 
-  // In order of place, those of the pipeline's file first; the object is empty afterwards.
+  // In order of place, those of the pipeline's file first; the object is empty afterwards. Of more
+  // than kFindingsMax the first errors, and the last one says how many there are besides.
   std::vector<Finding> take();
 
  private:

@@ -240,6 +240,29 @@ bool is_control(std::string_view text) {
   return c == 0xC2 && code_point(text) < 0xA0 && code_point(text) != 0x85;
 }
 
+// The parser reads on to the end of a bracket before it tells of it, and holds 250 bytes for each
+// that opens. Brackets in quotes and comments are counted as well, hence a bound far from the
+// depth. True: fit to parse.
+bool check_brackets(std::string_view text, Findings& findings) {
+  constexpr int kOpenMax = 1000;
+  int open = 0, line = 1, column = 0;
+  for (const char c : text) {
+    column += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (c == '\n') {
+      ++line;
+      column = 0;
+    } else if (c == '[' || c == '{') {
+      if (++open <= kOpenMax) continue;
+      findings.add(Fault::kTooDeep, line, column, fmt::format("nested deeper than {}", kDepthMax),
+                   "a flatter file");
+      return false;
+    } else if ((c == ']' || c == '}') && open > 0) {
+      --open;
+    }
+  }
+  return true;
+}
+
 // Faults that the parser would report badly or not at all. True: fit to parse.
 bool check_characters(std::string_view text, Findings& findings) {
   if (text.size() > kFileBytesMax) {
@@ -392,7 +415,7 @@ const Node::Member* Node::find(std::string_view key) const {
 std::optional<Node> read_tree(std::string_view text, Findings& findings) {
   // The parser's marks do not count the byte order mark.
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  if (!check_characters(text, findings)) return std::nullopt;
+  if (!check_characters(text, findings) || !check_brackets(text, findings)) return std::nullopt;
   Builder builder(text, findings);
   try {
     std::istringstream in{std::string(text)};

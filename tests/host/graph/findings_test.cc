@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -83,6 +84,19 @@ TEST_F(FindingText, PlaceThatIsNotThereHasNoSourceLine) {
   Finding lost = at(1, 1);
   lost.place.file = folder_ + "/none.yaml";
   EXPECT_EQ(finding_text(lost), lost.place.file + ":1:1: error S0101: unknown key\n");
+}
+
+// Each of 50,000 doubled keys was shown with its line, which took minutes and gigabytes.
+TEST(Findings, OfManyTheFirstErrorsAreGivenAndTheOthersCounted) {
+  Findings findings("x.yaml");
+  for (int line = 1; line <= 300; ++line) findings.add(Fault::kNoReader, line, 1, "unused");
+  for (int line = 1; line <= 250; ++line) findings.add(Fault::kUnknownKey, line, 2, "unknown");
+  const auto found = findings.take();
+  ASSERT_EQ(found.size(), kFindingsMax);
+  EXPECT_TRUE(
+      std::ranges::all_of(found, [](const Finding& f) { return f.severity == Severity::kError; }));
+  EXPECT_EQ(found.front().place.line, 1);
+  EXPECT_EQ(found.back().text, "unknown (and 350 more findings)");
 }
 
 }  // namespace

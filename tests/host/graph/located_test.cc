@@ -72,6 +72,15 @@ TEST(LocatedTree, WhatPointsElsewhereIsRefusedAtItsPlace) {
   EXPECT_EQ(read("<<: {a: 1}\n").marks(), Marks{"S0009 1:1"});
 }
 
+// The parser took 240 bytes of memory for each.
+TEST(LocatedTree, BracketsWithoutEndAreRefusedBeforeTheParserReadsThem) {
+  for (const std::string& open : {std::string(1'000'000, '['), std::string(1'000'000, '{')})
+    EXPECT_EQ(read(open).marks(), Marks{"S0005 1:1001"});
+  EXPECT_EQ(read("a: 'ä'\nb: " + std::string(1001, '[')).marks(), Marks{"S0005 2:1004"});
+  EXPECT_EQ(read("a: " + std::string(100, '[')).marks(), Marks{"S0005 1:20"});
+  EXPECT_TRUE(read("a: '" + std::string(900, '[') + "'\n").tree);
+}
+
 TEST(LocatedTree, DoubledAndOddKeysAreRefused) {
   EXPECT_EQ(read("a: 1\nb: 2\na: 3\n").marks(), Marks{"S0010 3:1"});
   EXPECT_EQ(read("{a: 1, a: 2}").marks(), Marks{"S0010 1:8"});
