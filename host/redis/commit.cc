@@ -374,7 +374,7 @@ bool read_failed(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
   }
   if (about.items.size() != 4) return false;
   outcome.met_count = to_number(about.items[2].text);
-  outcome.met_until = from_ms(to_number(about.items[3].text));
+  outcome.met_until = time_of(to_number(about.items[3].text));
   return true;
 }
 
@@ -405,7 +405,7 @@ Status CommitCall::read(const Reply& answer, std::span<const Unit> units,
                         std::vector<UnitOutcome>& outcomes, WallTime& now) {
   const auto corrupt = [] { return Status(Code::kCorrupt, "redis: no answer to these units"); };
   if (answer.items.size() != units.size() + 1) return corrupt();
-  now = from_ms(answer.items[0].integer);
+  now = time_of(answer.items[0].integer);
   outcomes.resize(units.size());
   for (size_t i = 0; i < units.size(); ++i) {
     if (!read_outcome(answer.items[i + 1], units[i], outcomes[i])) return corrupt();

@@ -54,6 +54,11 @@ const Reply* find(const Reply& pairs, std::string_view name) {
 
 size_t bytes_of(const Entry& entry) { return entry.fields.encoded().size(); }
 
+WallTime time_of(int64_t ms) {
+  constexpr int64_t kYear10000 = 253'402'300'800'000;
+  return ms < 0 || ms >= kYear10000 ? WallTime{} : from_ms(ms);
+}
+
 int64_t to_number(std::string_view text) {
   int64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);

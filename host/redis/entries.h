@@ -32,6 +32,10 @@ const Reply* find(const Reply& pairs, std::string_view name);
 // Size of an entry as `bytes_max` of a read counts it.
 size_t bytes_of(const stream::Entry& entry);
 
+// Milliseconds since the epoch as a time; the epoch itself for what lies before it or beyond the
+// year 9999, which is nobody's time and would not fit into microseconds.
+WallTime time_of(int64_t ms);
+
 // A whole number; 0 when the text is none.
 int64_t to_number(std::string_view text);
 

@@ -194,7 +194,7 @@ GroupInfo RedisStore::describe_group(const OpenStream& stream, const Reply& abou
     oldest = pending.items[1].id();
   if (const Reply& next = answer->replies[1]; !oldest && next.items.size() == 1)
     oldest = first_of(&next.items[0]);
-  if (oldest) info.oldest = from_ms(static_cast<int64_t>(oldest->ms));
+  if (oldest) info.oldest = time_of(static_cast<int64_t>(oldest->ms));
   return info;
 }
 

@@ -25,6 +25,14 @@ std::string count_text(size_t count) {
   return std::to_string(std::clamp<size_t>(count, 1, kReadMax));
 }
 
+// What TIME answers: seconds, and microseconds behind them.
+std::optional<WallTime> server_time(const Reply& reply) {
+  constexpr int64_t kSecondsMost = 1'000'000'000'000;  // far beyond what a time may be
+  if (reply.items.size() != 2) return std::nullopt;
+  const int64_t seconds = std::clamp<int64_t>(to_number(reply.items[0].text), 0, kSecondsMost);
+  return time_of(seconds * 1000 + to_number(reply.items[1].text) % 1'000'000 / 1000);
+}
+
 // How many of `deliveries` a request takes: not more than it asks for, and at least one.
 template <typename Deliveries>
 size_t fitting(const Deliveries& deliveries, const ReadRequest& request) {
@@ -169,9 +177,7 @@ Result<std::vector<Delivery>> RedisStore::read_new(OpenGroup& group, const std::
     if (reply.is_error()) return error_status("XREADGROUP", reply.text);
     WallTime now = clock_.now();
     if (!options_.recorded) {
-      const Reply& time = answer->replies[1];
-      if (time.items.size() == 2)
-        now = from_ms(to_number(time.items[0].text) * 1000 + to_number(time.items[1].text) / 1000);
+      if (const auto told = server_time(answer->replies[1])) now = *told;
     }
     std::vector<Delivery> found;
     read_deliveries(reply, now, found);
@@ -221,7 +227,7 @@ Result<std::vector<Delivery>> RedisStore::take_over(OpenGroup& group, const std:
     Delivery& delivery = found.emplace_back();
     delivery.entry = {*id, read_fields(about[3].items)};
     delivery.delivery_count = static_cast<uint32_t>(about[1].integer);
-    delivery.first_delivered_at = from_ms(to_number(about[2].text));
+    delivery.first_delivered_at = time_of(to_number(about[2].text));
   }
   std::lock_guard lock(group.mutex);
   Consumer& of = group.consumers[consumer];

@@ -445,8 +445,8 @@ Result<std::vector<stream::PendingInfo>> RedisStore::pending_entries(GroupId id,
     const auto entry = item.items[0].id();
     if (!entry) continue;
     infos.push_back({*entry, item.items[1].text, static_cast<uint32_t>(item.items[2].integer),
-                     from_ms(to_number(item.items[3].text)),
-                     from_ms(to_number(item.items[4].text))});
+                     time_of(to_number(item.items[3].text)),
+                     time_of(to_number(item.items[4].text))});
   }
   return infos;
 }

@@ -72,7 +72,8 @@ Result<Endpoint> SentinelRouter::ask(const Endpoint& sentinel) const {
   Endpoint master = sentinel;  // TLS is as here
   const std::string& port = reply.items[1].text;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), master.port);
-  if (error != std::errc() || end != port.data() + port.size() || reply.items[0].text.empty())
+  if (error != std::errc() || end != port.data() + port.size() || master.port == 0 ||
+      reply.items[0].text.empty())
     return Status(Code::kUnavailable, fmt::format("{}: names no address", by));
   master.host = reply.items[0].text;
   return master;

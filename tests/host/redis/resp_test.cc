@@ -6,6 +6,8 @@
 
 #include <limits>
 
+#include "redis/entries.h"
+
 namespace sluice::redis {
 namespace {
 
@@ -189,6 +191,16 @@ TEST(RedisReplyReader, OtherProtocolIsNamed) {
   ASSERT_FALSE(replies.is_ok());
   EXPECT_EQ(replies.status().code(), Code::kCorrupt);
   EXPECT_THAT(replies.status().text(), HasSubstr("not a reply"));
+}
+
+// Ids of foreign producers are any two 64-bit numbers.
+TEST(RedisEntries, TimesThatNobodyCanHaveMeantAreTheEpoch) {
+  EXPECT_EQ(to_ms(time_of(1'764'000'000'123)), 1'764'000'000'123);
+  EXPECT_EQ(to_ms(time_of(253'402'300'799'999)), 253'402'300'799'999);
+  for (const int64_t ms :
+       {int64_t{-1}, int64_t{253'402'300'800'000}, std::numeric_limits<int64_t>::max(),
+        std::numeric_limits<int64_t>::min()})
+    EXPECT_EQ(time_of(ms), WallTime{}) << ms;
 }
 
 }  // namespace
