@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
 #include "bad_plugins.h"
 #include "plugin/catalog.h"
 
@@ -42,6 +47,52 @@ TEST(DescribeInChild, PrintInConstructorIsHarmless) {
 
 TEST(DescribeInChild, RefusalsOfTheLoaderComeThrough) {
   EXPECT_EQ(described("no_kinds"), "its description is not sound: no kind is described");
+}
+
+// Bytes of a sound library, changed or cut, beside its own file.
+class ChangedLibrary {
+ public:
+  ChangedLibrary() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-elf-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    std::stringstream text;
+    text << std::ifstream(fixture("good_two_kinds"), std::ios::binary).rdbuf();
+    sound_ = text.str();
+  }
+  ~ChangedLibrary() { std::filesystem::remove_all(folder_); }
+
+  const std::string& sound() const { return sound_; }
+  Status describe(const std::string& bytes) const {
+    const std::string path = folder_ + "/changed.so";
+    std::ofstream(path, std::ios::binary) << bytes;
+    std::filesystem::permissions(path, std::filesystem::perms(0644));
+    return describe_in_child(path, 20'000).status();
+  }
+
+ private:
+  std::string folder_, sound_;
+};
+
+TEST(DescribeInChild, LibraryCutAnywhereIsARefusal) {
+  const ChangedLibrary library;
+  const size_t size = library.sound().size();
+  for (const size_t part : {0, 1, 2, 5, 12, 30, 50, 60}) {
+    const Status status = library.describe(library.sound().substr(0, size * part / 64));
+    EXPECT_EQ(status.code(), Code::kInvalid) << part << "/64: " << status.text();
+  }
+}
+
+TEST(DescribeInChild, LibraryOfAnotherMachineOrClassIsARefusal) {
+  const ChangedLibrary library;
+  std::string machine = library.sound(), word_size = library.sound(), no_elf = library.sound();
+  machine[18] = machine[18] == '\x3e' ? '\xb7' : '\x3e';  // e_machine: x86-64 and aarch64
+  word_size[4] = '\x01';                                  // 32 bits
+  no_elf[0] = 'x';
+  for (const std::string& bytes : {machine, word_size, no_elf}) {
+    const Status status = library.describe(bytes);
+    EXPECT_EQ(status.code(), Code::kInvalid);
+    EXPECT_THAT(status.text(), testing::HasSubstr("changed.so"));
+  }
 }
 
 TEST(DescribeInChild, SameDescriptionAsInTheHost) {

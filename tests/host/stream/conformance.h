@@ -8,10 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -715,7 +717,80 @@ TEST_P(StoreConformance, StreamInfosCountEverything) {
   EXPECT_EQ(infos[0].groups[0].oldest, appended_at);
 }
 
+// --- Many at once
+
+// Eight producers send the same 100 things, each in one unit with its dedup key.
+TEST_P(StoreConformance, OfCopiesThatComeAtOnceOneIsPublishedAndTheOthersMeetItsKey) {
+  constexpr int kProducers = 8, kThings = 100;
+  const StreamId id = stream("s");
+  std::atomic<int> published = 0, met = 0, other = 0;
+  std::vector<std::thread> producers;
+  for (int p = 0; p < kProducers; ++p) {
+    producers.emplace_back([&, p] {
+      for (int i = 0; i < kThings; ++i) {
+        // In another order each, so that they meet at other keys.
+        const std::string thing = std::to_string((i * (2 * p + 1)) % kThings);
+        const std::string key = "dedup:" + thing, mine = std::to_string(p);
+        const Fields fields{{"thing", thing}, {"by", mine}};
+        Unit unit;
+        unit.conditions = {claim_key(key, mine)};
+        unit.effects = {emit(id, fields)};
+        const auto result = store().commit({&unit, 1}, nullptr);
+        if (!result.is_ok()) {
+          ++other;
+          continue;
+        }
+        const UnitOutcome& outcome = result->outcomes.at(0);
+        const bool has_met =
+            outcome.state == UnitState::kConditionFailed && outcome.met_value.has_value();
+        ++(outcome.state == UnitState::kApplied ? published : has_met ? met : other);
+      }
+    });
+  }
+  for (std::thread& producer : producers) producer.join();
+  EXPECT_EQ(other, 0);
+  EXPECT_EQ(published, kThings);
+  EXPECT_EQ(met, (kProducers - 1) * kThings);
+  const auto entries = store().range(id, {}, 10 * kThings);
+  ASSERT_TRUE(entries.is_ok()) << entries.status().text();
+  std::set<std::string> things;
+  for (const Entry& entry : *entries) {
+    const std::string thing(entry.fields.find("thing").value_or(""));
+    EXPECT_TRUE(things.insert(thing).second) << thing << " is there twice";
+    EXPECT_EQ(text_of("dedup:" + thing), entry.fields.find("by"));
+  }
+  EXPECT_EQ(things.size(), static_cast<size_t>(kThings));
+}
+
 // --- Persistence
+
+TEST_P(StoreConformance, OverTwentyCrashesEachEntryIsDoneOnceAndNothingStaysPending) {
+  const StreamId id = stream("s"), out = stream("out");
+  group(id, "g");
+  append_many(id, 60);
+  for (int crash = 0; crash < 20; ++crash) {
+    const GroupId g = group(stream("s"), "g");
+    // What the life before left, then new ones; two of them are finished.
+    auto deliveries = claim_as("c", g, 0ms);
+    for (Delivery& delivery : read_as("c", g, 4)) deliveries.push_back(std::move(delivery));
+    for (size_t i = 0; i < std::min<size_t>(deliveries.size(), 3); ++i) {
+      Unit unit;
+      unit.group = g;
+      unit.entry = deliveries[i].entry.id;
+      unit.effects = {emit(out, deliveries[i].entry.fields)};
+      EXPECT_EQ(commit({unit, unit}).outcomes.at(1).state, UnitState::kFenced);
+    }
+    backend_->crash_and_reopen();
+  }
+  const GroupId g = group(stream("s"), "g");
+  EXPECT_EQ(store().pending(g) + store().lag(g), 0u);
+  std::set<std::string> done;
+  const auto entries = store().range(stream("out"), {}, 1000);
+  ASSERT_TRUE(entries.is_ok()) << entries.status().text();
+  for (const Entry& entry : *entries)
+    EXPECT_TRUE(done.emplace(entry.fields.find("n").value_or("")).second);
+  EXPECT_EQ(done.size(), 60u);
+}
 
 TEST_P(StoreConformance, EverythingSurvivesReopeningAndCrashing) {
   const Window window{WindowKind::kSliding, 1000ms};
