@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= 2
 PIPELINE ?= pipelines/trade.yaml
 INPUT ?= pipelines/samples/decisions.ndjson
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 10
 SIM_SECONDS ?= 180
 SLUICE_DATA ?= var/trade
 export SLUICE_DATA
@@ -71,7 +71,7 @@ tsan: install-deps  ## all tests under the thread sanitizer
 bench-redis:  ## the Redis engine against a bare hiredis loop and a Python loop (ARGS=)
 	@bench/run_redis.sh $(ARGS)
 
-fuzz:  ## feed random bytes to the readers, FUZZ_SECONDS each (default 20)
+fuzz:  ## feed random bytes to the readers, FUZZ_SECONDS each (default 10)
 	@scripts/install-deps.sh --fuzz
 	@cmake --preset fuzz $(LAUNCHER)
 	@cmake --build --preset fuzz -j $(JOBS)

@@ -6,22 +6,24 @@ set -euo pipefail
 build=$1 seconds=$2
 shift 2
 targets=("$@")
-((${#targets[@]})) || targets=(pipeline schema check)
+((${#targets[@]})) || targets=(pipeline schema check json trade paper store resp lua testfile wire text)
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 declare -A seeds=(
   [pipeline]="$root/tests/faulty $root/pipelines"
   [schema]="$root/pipelines/schemas $root/tests/faulty/schemas"
-  [check]=""
+  [testfile]="$root/pipelines/trade.test.yaml"
 )
 for target in "${targets[@]}"; do
   grown=$build/fuzz/$target
   mkdir -p "$grown"
   echo "fuzz: $target for $seconds s"
+  dictionary=()
+  [[ ! -f $here/$target.dict ]] || dictionary=(-dict="$here/$target.dict")
   # New inputs go to the first folder; the committed ones are only read.
   # shellcheck disable=SC2086
-  if ! "$build/tests/${target}_fuzz" "$grown" "$here/corpus/$target" ${seeds[$target]} \
-    -dict="$here/$target.dict" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  if ! "$build/tests/${target}_fuzz" "$grown" "$here/corpus/$target" ${seeds[$target]-} \
+    "${dictionary[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
     -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/fuzz/$target-" \
     >"$build/fuzz/$target.log" 2>&1; then
     tail -n 40 "$build/fuzz/$target.log" >&2
