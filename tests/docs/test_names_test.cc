@@ -1,6 +1,6 @@
-// docs/trade/contract-coverage.md and docs/defects.md name tests: each of them exists, and the page
-// of the contract leaves no row out. Names are read from the sources, so that no test is built for
-// this.
+// docs/trade/contract-coverage.md, docs/defects.md and docs/reliability.md name tests: each of them
+// exists, and the pages of the contract and of the faults leave no row out. Names are read from the
+// sources, so that no test is built for this.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -179,6 +179,47 @@ TEST(DefectList, EveryTestItNamesExists) {
     }
   }
   EXPECT_GE(rows, 60u);
+}
+
+// Cells of the rows "| F01 | ... |".
+std::vector<std::vector<std::string>> fault_rows() {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream lines(text_of(kSource + "/docs/reliability.md"));
+  for (std::string line; std::getline(lines, line);)
+    if (std::regex_search(line, std::regex(R"(^\| F\d\d \|)"))) rows.push_back(cells_of(line));
+  return rows;
+}
+
+TEST(ReliabilityPage, EveryTestItNamesExists) {
+  for (const auto& cells : fault_rows()) {
+    ASSERT_EQ(cells.size(), 4u) << cells[0];
+    for (const std::string& test : quoted_in(cells[3]))
+      EXPECT_EQ(tests_that_begin_with(test), 1u) << cells[0] << ": " << test;
+  }
+}
+
+TEST(ReliabilityPage, EveryFaultIsThereAndTestedOrSaysThatItIsNot) {
+  const auto rows = fault_rows();
+  ASSERT_EQ(rows.size(), 55u);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string number = std::to_string(i + 1);
+    EXPECT_EQ(rows[i][0], (number.size() == 1 ? "F0" : "F") + number);
+    EXPECT_TRUE(!quoted_in(rows[i][3]).empty() || rows[i][2].starts_with("open") ||
+                rows[i][2].starts_with("not there: "))
+        << rows[i][0];
+  }
+}
+
+// Names in the text around the table; commands and targets of fuzzing have no dot or other marks.
+TEST(ReliabilityPage, EveryTestNamedInItsTextExists) {
+  const std::string text = text_of(kSource + "/docs/reliability.md");
+  const std::regex name(R"(`([A-Z]\w+\.[A-Z]\w+)`)");
+  size_t names = 0;
+  for (std::sregex_iterator match(text.begin(), text.end(), name), end; match != end; ++match) {
+    ++names;
+    EXPECT_EQ(tests_that_begin_with(match->str(1)), 1u) << match->str(1);
+  }
+  EXPECT_GE(names, 100u);
 }
 
 }  // namespace

@@ -92,6 +92,8 @@ void read_as_plan(std::string_view text) {
   const auto read = trade::read_plan(record_of(text), why);
   require_reason(read.has_value(), why);
   if (read) fuzz::require(trade::plan_hash(*read) == read->plan_hash, "foreign hash", text);
+  const auto any = trade::read_any_plan(record_of(text), why);
+  if (any && !read) fuzz::require(trade::is_reducing(any->action), "opens without a hash", text);
 }
 
 // Both keys hold the same text, and each holds it beside a permit that is good.
@@ -119,6 +121,9 @@ void read_as_permit(std::string_view text) {
   if (!names_plan)
     fuzz::require(trade::permit_reservations(plan(), text).empty(), "foreign share", text);
   fuzz::require(!trade::block_reason(text).empty(), "no reason", text);
+  fuzz::require(trade::adopt_governor_permit(plan(), text, kNow) == text &&
+                    trade::adopt_p33_permit(plan(), text, kNow) == text,
+                "adopted for an opening", text);
 }
 
 void read_as_control(std::string_view text) {
