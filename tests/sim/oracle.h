@@ -25,9 +25,15 @@ class Oracle {
   Oracle(const graph::Pipeline& pipeline, const stream::Store& store, const Truth& truth)
       : pipeline_(pipeline), store_(store), truth_(truth) {}
 
-  // Everything at once; throws Broken. `accepted` are decisions whose append was durable, `late_us`
-  // is how long after its sending the exchange may take an order.
-  void judge(const std::vector<EntryId>& accepted, int64_t late_us) const;
+  // What the case knows besides.
+  struct Case {
+    std::vector<EntryId> accepted;  // decisions whose append was durable
+    int64_t late_us = 0;            // how long after its sending the exchange may take an order
+    bool clock_went_back = false;   // hours by the wall clock came twice
+  };
+
+  // Everything at once; throws Broken.
+  void judge(const Case& known) const;
 
   // What the ledgers say otherwise than the exchange; empty: nothing.
   std::string difference() const;
@@ -38,6 +44,7 @@ class Oracle {
   void judge_accepted(const std::vector<EntryId>& accepted) const;
   void judge_decisions() const;
   void judge_orders(int64_t late_us) const;
+  void judge_audit(bool clock_went_back) const;
 
   const graph::Pipeline& pipeline_;
   const stream::Store& store_;

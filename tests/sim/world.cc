@@ -909,7 +909,7 @@ void World::judge() {
   truth();
   marks_.hit("case");
   mark_reasons();
-  oracle.judge(accepted_, late_us_);
+  oracle.judge({accepted_, late_us_, marks_["clock-back"] > 0});
 }
 
 void World::mark_reasons() {
