@@ -155,7 +155,7 @@ namespace {
 // What the bytes from an offset to the end of a segment hold.
 struct Remains {
   bool any_byte = false;  // not zero
-  bool hole = false;      // a sector that was never written before the first valid record
+  bool hole = false;      // before the first valid record something was never written
   uint64_t valid_seq = 0;
   uint64_t valid_offset = 0;  // first valid record with a seq above the asked one
   uint64_t durable_seq = 0;   // highest that a valid record vouches for
@@ -178,12 +178,23 @@ Result<bool> valid_record(FileWindow& window, uint64_t offset, uint32_t store,
   return record.size() == size && record_checksum_fits(record, header);
 }
 
+// Whether the file ends before the record at `offset` does: the rest was never brought to the disk.
+Result<bool> is_cut_short(FileWindow& window, uint64_t offset, uint64_t file_size) {
+  SLUICE_ASSIGN(head, window.view(offset, kRecordHeaderSize));
+  if (head.size() < kRecordHeaderSize) return true;
+  RecordHeader header;
+  return read_record_header(head, header) &&
+         offset + kRecordHeaderSize + header.body_size > file_size;
+}
+
 Result<Remains> examine(Disk& disk, const std::string& path, uint64_t from, uint32_t store,
                         uint64_t above_seq) {
   Remains remains;
   SLUICE_ASSIGN(file, disk.open(path, OpenMode::kRead));
   SLUICE_ASSIGN(size, file->size());
   FileWindow window(std::move(file));
+  SLUICE_ASSIGN(cut_short, is_cut_short(window, from, size));
+  remains.hole = cut_short;
   for (uint64_t at = from; at < size;) {
     const uint64_t sector_end = std::min(size, at / kSector * kSector + kSector);
     SLUICE_ASSIGN(sector, window.view(at, sector_end - at));
