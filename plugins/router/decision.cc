@@ -150,6 +150,12 @@ std::optional<Decision> read_decision(const Record& entry, const Defaults& defau
       return std::nullopt;
     }
   }
+  // JSON has none, and what is made of the decision would not be read back.
+  for (const auto& [name, value] : entry.fields()) {
+    if (payload || value.find('\0') == std::string::npos) continue;
+    why = name + " holds a zero byte";
+    return std::nullopt;
+  }
   const Fields fields(entry, payload ? &*payload : nullptr);
   Decision decision;
   decision.position_size_usd = defaults.position_size_usd;

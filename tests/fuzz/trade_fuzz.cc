@@ -164,6 +164,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                                     read_as_plan,     read_as_permit,
                                                     read_as_control,  read_as_window};
   // Digits, so that a corpus can be read and written by hand.
-  kReaders[(data[0] + 256u - '0') % std::size(kReaders)](fuzz::text_of(data + 1, size - 1));
+  kReaders[static_cast<uint8_t>(data[0] - '0') % std::size(kReaders)](
+      fuzz::text_of(data + 1, size - 1));
   return 0;
 }

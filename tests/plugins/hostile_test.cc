@@ -156,6 +156,16 @@ TEST(HostileEntries, EachFormAsAPayloadIsRefusedWithAReason) {
   }
 }
 
+TEST(HostileEntries, DecisionInPlainFieldsWithAZeroByteIsRefused) {
+  using namespace std::string_literals;
+  Record entry{{"symbol", "BTCUSDT"}, {"side", "BUY"}, {"confidence", "0.5"}};
+  std::string why;
+  EXPECT_TRUE(router::read_decision(entry, {}, why)) << why;
+  entry.set("symbol", "BTC\0USDT"s);
+  EXPECT_FALSE(router::read_decision(entry, {}, why));
+  EXPECT_EQ(why, "symbol holds a zero byte");
+}
+
 TEST(HostileEntries, EachFormInAFieldOfAPlanIsRefused) {
   const Record sound = trade::plan_record(trade::opening_plan(kNow));
   std::string why;
