@@ -540,6 +540,19 @@ TEST(GateForeignPermits, OpenNothing) {
   EXPECT_EQ(error_of(door.deliver()), "permit_not_bound");
 }
 
+TEST(GateForeignPermits, OpenNothingBesideAGoodOneEither) {
+  {
+    ForeignDoor door(false);
+    door.governor(kForeignGovernor);
+    door.p33(door.good_p33());
+    EXPECT_EQ(error_of(door.deliver()), "permit_not_bound");
+  }
+  ForeignDoor door(false);
+  door.governor(door.good_governor());
+  door.p33(R"({"allow": true, "safe_close_qty": 0.001, "exchange_position_amt": 0})");
+  EXPECT_EQ(error_of(door.deliver()), "invalid_safe_close_qty");
+}
+
 TEST(GateForeignPermits, AreRefusedWhereTheFileDoesNotAllowThem) {
   Door door(true);
   door.governor(kForeignGovernor);

@@ -28,6 +28,7 @@ class StoreOnANetwork final : public PatientStore {
 
   size_t lose_every = 0;  // commits: each so-many-th is done and says that it may not be
   size_t refuse = 0;      // calls of `flush` to refuse
+  std::string untouched;  // a file that must not be there meanwhile
   bool is_shared = false;
 
   bool shared() const override { return is_shared; }
@@ -80,6 +81,7 @@ class StoreOnANetwork final : public PatientStore {
       ++flushes;
       if (refuse > 0) {
         --refuse;
+        touched_early = touched_early || std::filesystem::exists(untouched);
         return Status(Code::kUnavailable, "0 of 1 replicas");
       }
     }
@@ -93,6 +95,7 @@ class StoreOnANetwork final : public PatientStore {
 
   std::mutex mutex;
   size_t reads = 0, commits = 0, brought = 0, flushes = 0;
+  bool touched_early = false;
   std::set<EntryId> renewed;
   size_t under_way = 0, under_way_max = 0;  // commits; one worker's
 };
@@ -229,7 +232,9 @@ TEST_F(SharedStore, AnActWaitsUntilTheStorePromisesWhatItNeeds) {
   open_recorded();
   StoreOnANetwork store(*store_);
   store.refuse = 5;
+  store.untouched = at("world");
   EXPECT_EQ(run_on(store, numbered(1)), RunEnd::kDrained);
+  EXPECT_FALSE(store.touched_early);
   EXPECT_THAT(entries("out"), SizeIs(1));
   EXPECT_THAT(store.flushes, Gt(5u));
 }
