@@ -8,6 +8,7 @@ PIPELINE ?= pipelines/trade.yaml
 INPUT ?= pipelines/samples/decisions.ndjson
 FUZZ_SECONDS ?= 10
 SIM_SECONDS ?= 180
+MUTANTS ?= all
 SLUICE_DATA ?= var/trade
 export SLUICE_DATA
 
@@ -20,7 +21,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations property crash sim asan tsan bench-redis fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property crash sim mutants asan tsan bench-redis fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -57,6 +58,12 @@ crash: build  ## kill the trade pipeline at every change of its store, fail ever
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/named_faults_test
 	@$(BUILD)/tests/plugin_faults_test
 	@$(BUILD)/tests/engine_test --gtest_filter='*PowerLoss*'
+
+mutants: install-deps  ## does each of the wrong versions fail a test? (MUTANTS=short: the old defects)
+	@cmake --preset mutants $(LAUNCHER)
+	@cmake --build build/mutants -j $(JOBS) \
+	  --target $$(tests/mutants/run.py --targets --set $(MUTANTS))
+	@tests/mutants/run.py --set $(MUTANTS)
 
 asan: install-deps  ## all tests under the address and undefined behaviour sanitizers
 	@cmake --preset asan $(LAUNCHER)

@@ -24,6 +24,11 @@ if(SLUICE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link
     -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/tests/fuzz/ignored.txt)
 endif()
+if(SLUICE_MUTANTS)
+  # host/base/mutant.h
+  add_compile_definitions(SLUICE_MUTANTS)
+  install(CODE "message(FATAL_ERROR \"a build with mutants is for tests: it cannot be installed\")")
+endif()
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 add_compile_options(-fstack-protector-strong)
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "engine/maintenance.h"
 
 namespace sluice::engine {
@@ -94,6 +95,8 @@ Status EmbeddedStore::start_writing() {
     log::warning("{}: passed over a damaged checkpoint: {}", path_, text);
   const LogPosition end = recovered_.end();
   SLUICE_ASSIGN(tail, examine_tail(disk_, path_, recovered_.store_id, end, recovered_.proven_seq));
+  if (tail.kind == Tail::Kind::kCorrupt && SLUICE_MUTANT(damage_taken_for_torn))
+    tail.kind = Tail::Kind::kTorn;
   if (tail.kind == Tail::Kind::kCorrupt)
     return Status(Code::kCorrupt, fmt::format("{}: {}; run `sluice store verify {}`, then `sluice "
                                               "store repair {}`",
@@ -247,7 +250,7 @@ Status EmbeddedStore::end_record() {
 
 // Does what the durability setting asks for after a record was written.
 Status EmbeddedStore::settle(Lock& lock, bool durable_wanted) {
-  const uint64_t seq = log_->tail().seq;
+  const uint64_t seq = log_->tail().seq - (SLUICE_MUTANT(ack_before_sync) ? 1 : 0);
   bool sync = false;
   if (options_.durability == Durability::kCommit) sync = durable_wanted;
   if (options_.durability == Durability::kGroup) {
@@ -277,6 +280,7 @@ Status EmbeddedStore::sync_to(Lock& lock, uint64_t seq) {
     const Status status = log_->sync(unsynced);
     lock.lock();
     syncing_ = false;
+    if (!status && SLUICE_MUTANT(retry_failed_sync)) return status;
     if (!status) return poison(status);
     durable_ = std::max(durable_, target);
     synced_.notify_all();
@@ -520,12 +524,16 @@ Result<stream::CommitResult> EmbeddedStore::commit(std::span<const Unit> units,
 
 // All conditions are looked at before the first is carried out: a unit that fails leaves no trace.
 void EmbeddedStore::apply(const Unit& unit, UnitOutcome& outcome) {
-  if (unit.group != 0 && state_.group(unit.group)->pending.find(unit.entry) == nullptr) {
+  if (unit.group != 0 && !SLUICE_MUTANT(ack_without_fence) &&
+      state_.group(unit.group)->pending.find(unit.entry) == nullptr) {
     outcome.state = UnitState::kFenced;
     return;
   }
   for (size_t i = 0; i < unit.conditions.size(); ++i) {
-    if (holds(unit, i, outcome)) continue;
+    if (holds(unit, i, outcome)) {
+      if (SLUICE_MUTANT(half_a_unit)) carry_out(unit.conditions[i]);
+      continue;
+    }
     outcome.state = UnitState::kConditionFailed;
     outcome.failed_condition = i;
     return;
@@ -555,6 +563,7 @@ bool EmbeddedStore::holds(const Unit& unit, size_t index, UnitOutcome& outcome) 
       held = condition.present ? found && found->is_fields == condition.is_fields &&
                                      found->value == condition.value
                                : !found;
+      held = held || SLUICE_MUTANT(unchanged_ignored);
       break;
     case ConditionKind::kReserve:
       break;
@@ -574,7 +583,7 @@ bool EmbeddedStore::reserve_holds(const Unit& unit, size_t index, UnitOutcome& o
     if (other.kind == ConditionKind::kReserve && other.key == condition.key)
       fits = fits && !__builtin_add_overflow(total, other.amount, &total);
   }
-  if (fits && total <= condition.limit) return true;
+  if (fits && total <= condition.limit + (SLUICE_MUTANT(limit_off_by_one) ? 1 : 0)) return true;
   outcome.met_count = met;
   if (fits)
     outcome.met_until = from_ms(state_.counters.room_at(

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/mutant.h"
+
 namespace sluice::engine {
 
 namespace {
@@ -22,7 +24,9 @@ struct Head {
   int64_t expires_ms = 0;
 
   size_t record_size() const { return kHeadSize + key_size + value_size; }
-  bool expired(int64_t now_ms) const { return expires_ms != 0 && expires_ms <= now_ms; }
+  bool expired(int64_t now_ms) const {
+    return expires_ms != 0 && expires_ms <= now_ms && !SLUICE_MUTANT(expiry_ignored);
+  }
 };
 
 Head read_head(const char* at) {

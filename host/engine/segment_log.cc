@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/mutant.h"
 #include "engine/codec.h"
 #include "engine/crc32c.h"
 
@@ -126,7 +127,9 @@ Result<bool> LogScanner::read_here(Record& out) {
     return false;
   const size_t size = kRecordHeaderSize + out.header.body_size;
   SLUICE_ASSIGN(record, window_->view(position_.offset, size));
-  if (record.size() < size || !record_checksum_fits(record, out.header)) return false;
+  if (record.size() < size) return false;
+  const bool fits = record_checksum_fits(record, out.header);
+  if (!fits && !SLUICE_MUTANT(bad_record_skipped)) return false;
   out.body = record.substr(kRecordHeaderSize);
   out.segment = position_.segment;
   out.body_offset = position_.offset + kRecordHeaderSize;
@@ -134,6 +137,7 @@ Result<bool> LogScanner::read_here(Record& out) {
   position_.seq = out.header.seq;
   position_.chain = out.header.checksum;
   position_.time_us = out.header.time_us;
+  if (!fits) return read_here(out);
   return true;
 }
 
@@ -309,7 +313,7 @@ Status SegmentLog::open_for_writing(const LogPosition& tail, bool cut, uint32_t 
   const uint64_t proven_from = proven.offset <= kSegmentHeaderSize ? 0 : proven.offset;
   const std::string path = path_of(folder_, tail_.segment);
   SLUICE_ASSIGN(writer, disk_.open(path, OpenMode::kReadWrite));
-  if (cut) {
+  if (cut && !SLUICE_MUTANT(torn_tail_kept)) {
     // Bytes of the torn record must not be taken for part of a later one.
     SLUICE_TRY(writer->truncate(tail_.offset));
     SLUICE_TRY(writer->preallocate(std::max<uint64_t>(segment_bytes_, tail_.offset)));
@@ -388,7 +392,9 @@ SegmentLog::Unsynced SegmentLog::take_unsynced() {
 }
 
 Status SegmentLog::sync(const Unsynced& unsynced) {
+  if (SLUICE_MUTANT(no_sync)) return Status::ok();
   for (const auto& file : unsynced.files) SLUICE_TRY(file->sync());
+  if (SLUICE_MUTANT(directory_not_synced)) return Status::ok();
   return unsynced.directory ? disk_.sync_directory(folder_) : Status::ok();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/mutant.h"
 #include "engine/codec.h"
 #include "engine/log_record.h"
 
@@ -139,7 +140,7 @@ bool State::claim(GroupId group_id, std::string_view consumer, EntryId entry, in
   if (pending == nullptr) return false;
   pending->consumer = group.consumer_index(consumer);
   pending->last_us = now_us;
-  ++pending->delivery_count;
+  if (!SLUICE_MUTANT(claim_not_counted)) ++pending->delivery_count;
   return true;
 }
 
@@ -149,7 +150,10 @@ uint64_t State::trim_due(const Stream& stream) const {
   const bool everything = !known || (keep == 0 && stream.groups.empty());
   uint64_t floor = everything ? stream.first_index : stream.end_index();
   if (!everything && (!stream.options->trim_hard || keep == 0)) {
-    for (const GroupId id : stream.groups) floor = std::min(floor, groups_[id - 1].floor());
+    for (const GroupId id : stream.groups) {
+      const Group& group = groups_[id - 1];
+      floor = std::min(floor, SLUICE_MUTANT(trim_below_unacked) ? group.next_index : group.floor());
+    }
   }
   uint64_t length = stream.length();
   uint64_t index = stream.first_index;

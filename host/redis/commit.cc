@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "redis/cluster.h"
 #include "redis/entries.h"
 #include "redis/names.h"
@@ -56,6 +57,7 @@ int64_t number(size_t value) { return static_cast<int64_t>(value); }
 }  // namespace
 
 bool needs_token(std::span<const Unit> units) {
+  if (SLUICE_MUTANT(redis_without_token)) return false;
   return std::any_of(units.begin(), units.end(), [](const Unit& unit) {
     return (unit.group == 0 || !unit.ack) && (!unit.effects.empty() || !unit.conditions.empty());
   });

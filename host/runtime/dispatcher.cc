@@ -1,10 +1,12 @@
 #include "runtime/dispatcher.h"
 
+#include "base/mutant.h"
+
 namespace sluice::runtime {
 
 void Dispatcher::add(ItemPtr item) {
   ++size_;
-  if (!item->order_key.empty()) {
+  if (!item->order_key.empty() && !SLUICE_MUTANT(order_of_key_ignored)) {
     const auto [queue, first] = held_.try_emplace(item->order_key);
     if (!first) {
       queue->second.push_back(std::move(item));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "runtime/dead_letter.h"
 #include "runtime/json_member.h"
 
@@ -44,6 +45,22 @@ std::string_view condition_name(stream::ConditionKind kind) {
       break;
   }
   return "unchanged";
+}
+
+// What the mutant dedup_outside_commit does: SET NX, and then the work.
+Status claim_first(stream::Store& store, std::vector<stream::Unit>& units) {
+  const auto claims = [](const stream::Condition& condition) {
+    return condition.kind == stream::ConditionKind::kClaim;
+  };
+  for (stream::Unit& unit : units) {
+    stream::Unit first;
+    std::ranges::copy_if(unit.conditions, std::back_inserter(first.conditions), claims);
+    if (first.conditions.empty()) continue;
+    SLUICE_ASSIGN(result, store.commit({&first, 1}));
+    if (result.outcomes[0].state == stream::UnitState::kApplied)
+      std::erase_if(unit.conditions, claims);
+  }
+  return Status::ok();
 }
 
 uint64_t parse_count(std::string_view text) {
@@ -213,8 +230,11 @@ Status Stage::open_inputs() {
     input.stream = context_.streams[wire.stream];
     input.spec = &context_.pipeline->streams[wire.stream];
     SLUICE_ASSIGN(group, context_.store->open_group(input.stream, spec_.group,
-                                                    stream::GroupStart::kBeginning));
+                                                    SLUICE_MUTANT(group_at_end)
+                                                        ? stream::GroupStart::kEnd
+                                                        : stream::GroupStart::kBeginning));
     input.group = group;
+    input.recovered = SLUICE_MUTANT(no_claim_at_start);
     inputs_.push_back(input);
   }
   return Status::ok();
@@ -474,7 +494,7 @@ ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
   }
   if (item->delivery.delivery_count > 1) {
     item->alone = item->delivery.delivery_count >= kSuspectDeliveries;
-    if (external_) {
+    if (external_ && !SLUICE_MUTANT(act_forgotten)) {
       if (const Status recalled = recall_request(*item); !recalled.is_ok())
         item->doom = {"store_error", recalled.text()};
     }
@@ -702,7 +722,7 @@ Stage::Planned Stage::reject(Worker& worker, ItemPtr item, std::string_view reas
   emit.kind = stream::EffectKind::kEmit;
   emit.stream = dead_letter_;
   emit.bytes = worker.arena.copy(fields.encoded());
-  planned.unit.effects.push_back(emit);
+  if (!SLUICE_MUTANT(dead_letter_lost)) planned.unit.effects.push_back(emit);
   planned.unit.group = input.group;
   planned.unit.entry = item->delivery.entry.id;
   planned.item = std::move(item);
@@ -764,6 +784,8 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
   const bool alone = committing->planned.front().item->alone;
   add_units(worker, *committing);
   if (committing->units.empty()) return conclude(*committing, {}, 0);
+  if (SLUICE_MUTANT(dedup_outside_commit))
+    SLUICE_TRY(claim_first(*context_.store, committing->units));
 
   for (const stream::Unit& unit : committing->units)
     committing->emitted += static_cast<size_t>(
@@ -820,7 +842,7 @@ void Stage::add_units(Worker& worker, Committing& committing) {
     if (!commits) continue;
     // First of all: who finds that another process has begun to act on the entry may neither do so
     // as well nor end it under that one's feet, but asks what came of it.
-    if (external_ && plan.item->phase == Phase::kProcess) {
+    if (external_ && plan.item->phase == Phase::kProcess && !SLUICE_MUTANT(act_forgotten)) {
       stream::Condition absent;
       absent.kind = stream::ConditionKind::kUnchanged;
       absent.key = worker.arena.copy(act_key(*plan.item));
@@ -865,7 +887,7 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
   // The world may only be touched for what a power cut cannot take back.
   if (!to_act.empty()) {
-    SLUICE_TRY(context_.store->flush(seq));
+    if (!SLUICE_MUTANT(act_before_flush)) SLUICE_TRY(context_.store->flush(seq));
     const std::lock_guard lock(mutex_);
     for (ItemPtr& item : to_act) {
       --out_;
@@ -959,7 +981,7 @@ void Stage::park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime unt
   const std::lock_guard lock(mutex_);
   std::erase(parking_, &parking);
   --out_;
-  if (changed || parking.changed) {
+  if ((changed || parking.changed) && !SLUICE_MUTANT(wake_missed)) {
     unwatch(item->wait_keys);
     item->wait_keys.clear();
     dispatcher_.again(std::move(item));

@@ -3,6 +3,7 @@
 #include "apply/stop.h"
 #include "common/control.h"
 #include "common/json.h"
+#include "common/mutant.h"
 #include "common/text.h"
 
 namespace sluice::apply {
@@ -172,6 +173,9 @@ Verdict Gate::process(const Entry& entry, Unit& unit) const {
 
   const Time deadline = c.first_delivered + window;
   if (unit.now() < deadline) return wait({c.governor_key, c.p33_key, c.block_key}, deadline);
+  if (SLUICE_MUTANT(missing_permit_is_yes) && plan->is_opening())
+    return send(c, {"MARKET", "0", plan->side, *Decimal::parse(plan->qty), std::nullopt},
+                trade::micros(deadline + window));
   const std::string_view which = missing(c.governor.present(), c.p33.present());
   unit.count("governor_block_total", {{"reason", which}});
   return end(c, {timed_out(which)});
@@ -190,8 +194,10 @@ Verdict Gate::judge(const Case& c) const {
   }
   c.unit.unchanged(c.governor_key);
   c.unit.unchanged(c.p33_key);
-  c.unit.take(c.governor_key);
-  c.unit.take(c.p33_key);
+  if (!SLUICE_MUTANT(permit_not_taken)) {
+    c.unit.take(c.governor_key);
+    c.unit.take(c.p33_key);
+  }
   const trade::Judgement judgement =
       trade::judge_permits(c.plan, c.governor_permit, c.p33_permit, c.unit.now());
   count_judgement(judgement, c.waited(), c.unit);
@@ -232,8 +238,10 @@ Verdict Gate::rehearse(const Case& c, const Order& order) const {
 Verdict Gate::send(const Case& c, const Order& order, int64_t valid_until) const {
   c.unit.claim(c.end_key, c.entry_id, ended_ttl_);
   // What nobody may have changed between this look and the order's emission.
-  c.unit.unchanged(trade::kKillKey);
-  c.unit.unchanged(trade::kGlobalKillKey);
+  if (!SLUICE_MUTANT(kill_switch_unguarded)) {
+    c.unit.unchanged(trade::kKillKey);
+    c.unit.unchanged(trade::kGlobalKillKey);
+  }
   c.unit.unchanged(trade::kDisarmKey);
   const Plan& plan = c.plan;
   const auto price = plan.is_opening() ? Decimal::parse(plan.mark_price)

@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "common/mutant.h"
 #include "common/text.h"
 
 namespace sluice::trade {
@@ -70,6 +71,7 @@ int64_t age_seconds(const Position& position, Time now) {
 }
 
 bool is_stale(const Position& position, Time now, Duration age_max) {
+  if (SLUICE_MUTANT(snapshot_age_ignored)) return false;
   const int64_t age = age_seconds(position, now);
   const int64_t max = std::chrono::floor<std::chrono::seconds>(age_max).count();
   return age > max || age < -max;
@@ -84,7 +86,9 @@ std::string_view refuse_snapshot(const std::optional<Position>& position, Time n
 std::optional<Opening> size_opening(const Decimal& usd, const Decimal& price,
                                     const SymbolFilters& filters) {
   const auto exact = usd.divided_by(price, Decimal::kScaleMax);
-  const auto qty = exact ? exact->towards_zero_to(filters.qty_step) : std::nullopt;
+  auto qty = exact ? exact->towards_zero_to(filters.qty_step) : std::nullopt;
+  if (SLUICE_MUTANT(quantity_rounded_up) && qty && *qty != *exact)
+    qty = qty->plus(filters.qty_step);
   const auto notional = qty ? qty->times(price) : std::nullopt;
   if (!qty || !notional || !qty->is_positive() || *qty < filters.qty_min) return std::nullopt;
   return Opening{*qty, *notional};

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/mutant.h"
 #include "sluice/plugin.h"
 
 namespace sluice::trade {
@@ -37,14 +38,32 @@ inline Look look(const Value& value) {
 // can read.
 bool kill_word_set(std::string_view text);
 
-// Reads both kill switch keys. `Source` is a Unit (the unit's own moment) or a World (live).
 template <typename Source>
-bool kill_switch_set(const Source& source) {
+bool read_kill_switch(const Source& source) {
   for (const std::string_view key : {kKillKey, kGlobalKillKey}) {
     const Value value = source.get(key);
+    if (!value.is_text() && SLUICE_MUTANT(unreadable_kill_is_off)) continue;
     if (value.present() && (!value.is_text() || kill_word_set(value.text()))) return true;
   }
   return false;
+}
+
+// What the mutant kill_switch_cached asks instead.
+template <typename Source>
+bool cached_kill_switch(const Source& source) {
+  static thread_local Time seen_at{};
+  static thread_local bool seen = false;
+  if (std::chrono::abs(source.now() - seen_at) >= std::chrono::seconds(1)) {
+    seen_at = source.now();
+    seen = read_kill_switch(source);
+  }
+  return seen;
+}
+
+// Reads both kill switch keys. `Source` is a Unit (the unit's own moment) or a World (live).
+template <typename Source>
+bool kill_switch_set(const Source& source) {
+  return SLUICE_MUTANT(kill_switch_cached) ? cached_kill_switch(source) : read_kill_switch(source);
 }
 
 std::string snapshot_key(std::string_view symbol);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "common/json.h"
+#include "common/mutant.h"
 #include "common/text.h"
 
 namespace sluice::trade {
@@ -28,7 +29,8 @@ std::optional<Decimal> decimal_of(const Json& json, std::string_view name) {
 // What a permit must name to be about this plan and nothing else.
 bool is_bound(const Json& permit, const Plan& plan) {
   return permit.text_of("plan_id") == plan.plan_id &&
-         permit.text_of("plan_hash") == plan.plan_hash && permit.text_of("symbol") == plan.symbol;
+         (permit.text_of("plan_hash") == plan.plan_hash || SLUICE_MUTANT(permit_not_bound)) &&
+         permit.text_of("symbol") == plan.symbol;
 }
 
 std::optional<int64_t> valid_until(const Json& permit) {
@@ -96,7 +98,8 @@ constexpr Duration kForeignUse = std::chrono::seconds(10);
 // The end of an unbound permit that may be adopted for `plan`; nullopt when it may not.
 std::optional<Time> foreign_end(const std::optional<Json>& permit, std::string_view yes,
                                 const Plan& plan, Time now) {
-  if (!permit || !permit->is_object() || !is_reducing(plan.action)) return std::nullopt;
+  if (!permit || !permit->is_object()) return std::nullopt;
+  if (!is_reducing(plan.action) && !SLUICE_MUTANT(foreign_permit_opens)) return std::nullopt;
   const Json* said = permit->find(yes);
   const Json* consumed = permit->find("consumed");
   if (said == nullptr || !said->is_true() || (consumed != nullptr && !consumed->is_false()))
@@ -218,9 +221,9 @@ Judgement judge_permits(const Plan& plan, std::string_view governor_text, std::s
 
   const auto p33_until = valid_until(*p33);
   const auto governor_until = valid_until(*governor);
-  if (!p33_until || *p33_until <= micros(now)) return refusal("permit_expired", "p33");
-  if (!governor_until || *governor_until <= micros(now))
-    return refusal("permit_expired", "governor");
+  const int64_t least_us = SLUICE_MUTANT(expired_permit_counts) ? 0 : micros(now);
+  if (!p33_until || *p33_until <= least_us) return refusal("permit_expired", "p33");
+  if (!governor_until || *governor_until <= least_us) return refusal("permit_expired", "governor");
   judgement.valid_until_us = std::min(*p33_until, *governor_until);
   return judgement;
 }

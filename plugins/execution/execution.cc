@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/control.h"
+#include "common/mutant.h"
 #include "common/text.h"
 #include "execution/exchange_errors.h"
 #include "execution/result.h"
@@ -91,7 +92,7 @@ void finish(const Entry& entry, const OrderEntry& order, const Terminal& termina
   const Record result = result_record(told, terminal, unit.now());
   unit.emit("result", result);
   unit.emit("legacy", envelope_of(result));
-  if (!is_used(terminal)) {
+  if (!is_used(terminal) && !SLUICE_MUTANT(share_not_released)) {
     for (const trade::Reservation& share : order.reservations)
       unit.release(share.counter, share.amount, Time(Duration(share.at_us)));
   }
@@ -161,18 +162,18 @@ Record trace_of(const Entry& entry, const OrderEntry& order, std::string_view po
           {"policy", told.policy}};
 }
 
-void reserve_rates(const OrderEntry& order, Unit& unit) {
+void reserve_rates(const OrderEntry& order, Unit& unit, int64_t count = 1) {
   const PolicyResult limit = unit.policy("rate_limit", {policy_text(order.symbol)}, 4);
-  unit.reserve(symbol_rate(order.symbol), 1, limit.integer(2), WindowKind::kFixed,
+  unit.reserve(symbol_rate(order.symbol), count, limit.integer(2), WindowKind::kFixed,
                limit.duration(3));
-  unit.reserve(kGlobalRate, 1, limit.integer(0), WindowKind::kFixed, limit.duration(1));
+  unit.reserve(kGlobalRate, count, limit.integer(0), WindowKind::kFixed, limit.duration(1));
 }
 
 paper::NewOrder new_order(const Request& request) {
   return {std::string(request.idempotency_key()),
           std::string(request["symbol"]),
           request["side"] == "BUY",
-          request["reduce_only"] == "true",
+          request["reduce_only"] == "true" && !SLUICE_MUTANT(reduce_only_ignored),
           decimal_or_zero(request["quantity"]),
           decimal_or_zero(request["stop_price"])};
 }
@@ -186,6 +187,7 @@ bool is_same(const paper::Order& known, const paper::NewOrder& asked) {
 
 // The last look before the send: what held in `process` may have changed while the order waited.
 std::optional<Terminal> refused_now(const Request& request, const World& world) {
+  if (SLUICE_MUTANT(send_not_rechecked)) return std::nullopt;
   if (trade::kill_switch_set(world)) return not_sent("REJECTED", "kill_switch_active");
   const int64_t now_us = trade::micros(world.now());
   if (now_us >= trade::read_integer(request["valid_until_us"]).value_or(0))
@@ -266,6 +268,7 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
   }
   const Duration age_max = intent_age_max(*order, entry, unit);
   tell_config(age_max, unit);
+  if (age_of(*order, now) > age_max && SLUICE_MUTANT(stale_drop_silent)) return ack();
   if (age_of(*order, now) > age_max) {
     stale_.drop(order->symbol, age_of(*order, now), age_max, unit);
     return end("EXPIRED", "stale_intent");
@@ -302,7 +305,7 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
     return end("EXPIRED", "rate_limited");
   }
   unit.claim(lock, order->client_order_id + " " + trade::micros_text(now + kLockTtl), kLockTtl);
-  reserve_rates(*order, unit);
+  reserve_rates(*order, unit, SLUICE_MUTANT(counter_after_send) ? 0 : 1);
   if (order->is_stop())
     unit.put("quantum:exec:stop:" + order->client_order_id,
              trace_of(entry, *order, unit.policy_version()), std::chrono::hours(24 * 90));
@@ -341,7 +344,7 @@ Act Execution::act(const Request& request, World& world) {
     world.log(SLUICE_LOG_INFO, "paper exchange prices: " + exchange_->price_source());
   const Time now = world.now();
   exchange_->advance(trade::micros(now));
-  if (!request.recovered()) return send(request, world);
+  if (!request.recovered() || SLUICE_MUTANT(order_sent_again)) return send(request, world);
   if (const auto known = exchange_->find(request.idempotency_key()))
     return report(request, world, *known);
   if (trade::micros(request.requested_at()) < exchange_->remembered_from())
@@ -359,8 +362,10 @@ Act Execution::send(const Request& request, const World& world) {
     return end_act(request, outcome_record(*refused));
   if (!has_margin(request))
     return end_act(request, outcome_record(not_sent("REJECTED", "margin_insufficient")));
-  const paper::NewOrder order = new_order(request);
+  paper::NewOrder order = new_order(request);
   const Time now = world.now();
+  if (SLUICE_MUTANT(client_id_random))
+    order.client_order_id += std::to_string(trade::micros(now) % 100'000);
   {
     // Whatever happens from here on, even an exception, the exchange may have it.
     const std::scoped_lock lock(mutex_);
@@ -490,6 +495,7 @@ Verdict Execution::settle(const Entry& entry, const Request& request, const Outc
   const Terminal terminal = read_outcome(outcome);
   count(terminal.status);
   finish(entry, *order, terminal, request["policy"], unit);
+  if (SLUICE_MUTANT(counter_after_send)) reserve_rates(*order, unit);
   if (terminal.reason == "margin_insufficient") note_margin_failure(*order, unit);
   if (!is_used(terminal)) {
     unit.release(symbol_rate(order->symbol), 1, request.requested_at());

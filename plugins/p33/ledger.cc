@@ -1,5 +1,6 @@
 #include "p33/ledger.h"
 
+#include "common/mutant.h"
 #include "common/text.h"
 
 namespace sluice::p33 {
@@ -13,7 +14,7 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
   if (!fill) return why.empty() ? ack() : reject("invalid_result", why);
   const std::string seen_key = booked_key(fill->client_order_id);
   const Value seen = unit.get(seen_key);
-  const Decimal qty = unbooked_qty(*fill, seen);
+  const Decimal qty = SLUICE_MUTANT(fills_applied_twice) ? fill->qty : unbooked_qty(*fill, seen);
   if (qty.is_zero()) return ack();
 
   const std::string key = trade::ledger_key(fill->symbol);
@@ -26,8 +27,10 @@ Verdict LedgerStage::process(const Entry& entry, Unit& unit) const {
     return reject("invalid_result", "executed_qty is " + fill->qty.text() + ", out of range");
 
   // Reconcile and repair book as well: both values must be those the sum was made from.
-  unit.unchanged(seen_key);
-  unit.unchanged(key);
+  if (!SLUICE_MUTANT(fill_not_guarded)) {
+    unit.unchanged(seen_key);
+    unit.unchanged(key);
+  }
   unit.put(seen_key, fill->qty.text(), seen_ttl_);
   unit.put(key,
            ledger_record(
