@@ -29,7 +29,20 @@ class Once {
   }
 };
 
-// The same after a policy said how long an id is remembered.
+// Forwards the entry, and nothing else.
+class Relay {
+ public:
+  static constexpr sluice::Info kInfo{.kind = "relay", .doc = "Forwards each entry."};
+  static constexpr auto& kOutputs = kOut;
+  explicit Relay(const sluice::Settings&) {}
+
+  Verdict process(const Entry& entry, Unit& unit) {
+    unit.emit("out", entry);
+    return sluice::ack();
+  }
+};
+
+// As Once, after a policy said how long an id is remembered.
 class Asked {
  public:
   static constexpr sluice::Info kInfo{.kind = "asked", .doc = "As once, and asks its policy."};
@@ -83,4 +96,4 @@ class Gate {
 
 }  // namespace
 
-SLUICE_PLUGIN("bench", "1.0.0", Once, Asked, Gate)
+SLUICE_PLUGIN("bench", "1.0.0", Once, Asked, Gate, Relay)
