@@ -21,7 +21,7 @@ FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 SOURCES = $(shell git ls-files -- '*.h' '*.cc' '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help install-deps configure run build test mutations property crash sim mutants asan tsan bench-redis fuzz format format-check tidy clean clean-data
+.PHONY: help install-deps configure run build test mutations property crash sim mutants asan tsan bench bench-compare bench-redis fuzz format format-check tidy clean clean-data
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -74,6 +74,18 @@ tsan: install-deps  ## all tests under the thread sanitizer
 	@cmake --preset tsan $(LAUNCHER)
 	@cmake --build build/tsan -j $(JOBS)
 	@$(FIXED_LAYOUT) ctest --preset tsan -j $(TEST_JOBS)
+
+# BENCH=quick takes two minutes instead of ten.
+bench:  ## measure everything against the goals and the peers, and write bench/report.md (BENCH=quick)
+	@scripts/install-deps.sh --bench
+	@cmake --preset release $(LAUNCHER) >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target bench/all plugins/all sluice
+	@bench/run.py --build $(BUILD) $(if $(BENCH),--$(BENCH)) $(ARGS)
+
+bench-compare:  ## fail when the working tree is 10 % slower than REV= (ARGS=)
+	@test -n "$(REV)" || { echo "usage: make bench-compare REV=main" >&2; exit 2; }
+	@scripts/install-deps.sh --bench
+	@bench/compare.py $(ARGS) $(REV)
 
 bench-redis:  ## the Redis engine against a bare hiredis loop and a Python loop (ARGS=)
 	@bench/run_redis.sh $(ARGS)
