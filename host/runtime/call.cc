@@ -196,8 +196,8 @@ struct HostCalls {
       const auto& unwired = c.site_.unwired;
       return std::find(unwired.begin(), unwired.end(), view(port)) == unwired.end() ? -1 : 0;
     }
-    stream::Fields encoded;
-    encode(encoded, fields, count);
+    encode(c.encoded_, fields, count);
+    const stream::Fields& encoded = c.encoded_;
     if (found->schema != nullptr && !c.fault_) {
       if (const auto violation = found->schema->check(encoded.view()))
         c.fault_ = Call::Fault{"schema", found->schema->name() + ": " + violation->text()};
@@ -218,9 +218,9 @@ struct HostCalls {
 
   static void put_fields(void* call, sluice_text key, const sluice_field* fields, size_t count,
                          int64_t ttl_us) noexcept {
-    stream::Fields encoded;
-    encode(encoded, fields, count);
-    add_put(self(call), stream::EffectKind::kPutFields, view(key), encoded.encoded(), ttl_us);
+    Call& c = self(call);
+    encode(c.encoded_, fields, count);
+    add_put(c, stream::EffectKind::kPutFields, view(key), c.encoded_.encoded(), ttl_us);
   }
 
   static void add_put(Call& c, stream::EffectKind kind, std::string_view key,

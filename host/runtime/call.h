@@ -115,6 +115,7 @@ class Call {
   std::vector<stream::Effect> effects_;
   std::vector<Emission> emissions_;
   std::vector<Measure> measures_;
+  stream::Fields encoded_;  // of the emit or put at hand; keeps its memory
   std::optional<Fault> fault_;
   Status store_error_;
 };

@@ -671,7 +671,8 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
       ++counts_.waits;
       planned.action = Planned::Action::kPark;
       planned.until = from_us(call.until_us);
-      planned.shown = std::move(call.shown);
+      planned.shown.assign(std::move_iterator(call.shown.begin()),
+                           std::move_iterator(call.shown.end()));
       // What a failed condition met was shown as well: a change since then must not be missed.
       for (const ConditionFailure& failure : item->failures) {
         if (failure.kind != stream::ConditionKind::kReserve)
@@ -971,7 +972,7 @@ void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
 
 // A change between the call and the watch would wake nobody: watched first, then looked at once
 // more, and what is reported between that look and the wait is seen by `parking`.
-void Stage::park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until) {
+void Stage::park(ItemPtr item, std::span<const ShownValue> shown, WallTime until) {
   Parking parking{item->wait_keys};
   {
     const std::lock_guard lock(mutex_);
@@ -991,7 +992,7 @@ void Stage::park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime unt
 }
 
 // Watches `keys`; true when one of them is not what was shown.
-bool Stage::has_changed(const std::vector<std::string>& keys, const std::deque<ShownValue>& shown) {
+bool Stage::has_changed(const std::vector<std::string>& keys, std::span<const ShownValue> shown) {
   bool changed = false;
   for (const std::string& key : keys) {
     context_.store->watch(key);

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -181,8 +182,8 @@ class Stage {
                   stream::CommitSeq seq);
   void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
   void unmet(Planned planned, const stream::UnitOutcome& outcome);
-  void park(ItemPtr item, const std::deque<ShownValue>& shown, WallTime until);
-  bool has_changed(const std::vector<std::string>& keys, const std::deque<ShownValue>& shown);
+  void park(ItemPtr item, std::span<const ShownValue> shown, WallTime until);
+  bool has_changed(const std::vector<std::string>& keys, std::span<const ShownValue> shown);
   void report(const Planned& planned);
   void count_policy_error(std::string_view hook);
   Progress act(Acting& acting);
