@@ -67,8 +67,9 @@ def less_is_better(unit):
 
 
 def output_of(command, **options):
-    """Standard output of a program; what it says otherwise is shown when it fails."""
+    """Standard output of a program. When it fails, the error has what it said."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     if done.returncode != 0:
-        raise RuntimeError(" ".join(map(str, command)) + "\n" + done.stderr.strip())
+        said = done.stderr.strip() or "\n".join(done.stdout.splitlines()[-20:])
+        raise RuntimeError(" ".join(map(str, command)) + "\n" + said)
     return done.stdout

@@ -72,12 +72,13 @@ def write_svg(path, panels):
         out.append(f'<g transform="translate({number * WIDTH} 0)">')
         out += panel(title, x_label, y_label, ordered, y_range)
         out.append("</g>")
-    step = width / len(names)
+    x = 10
     for number, name in enumerate(names):
-        x, colour = number * step + 10, COLOURS[number % len(COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         dash = ' stroke-dasharray="5 3"' if number % 2 else ""
-        out.append(f'<line x1="{x:.0f}" x2="{x + 22:.0f}" y1="{HEIGHT + 12}" y2="{HEIGHT + 12}" '
+        out.append(f'<line x1="{x}" x2="{x + 22}" y1="{HEIGHT + 12}" y2="{HEIGHT + 12}" '
                    f'stroke="{colour}" stroke-width="2"{dash}/>')
-        out.append(f'<text x="{x + 27:.0f}" y="{HEIGHT + 16}">{escape(name)}</text>')
+        out.append(f'<text x="{x + 27}" y="{HEIGHT + 16}">{escape(name)}</text>')
+        x += 42 + 6 * len(name)
     out.append("</svg>")
     path.write_text("\n".join(out) + "\n")

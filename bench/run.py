@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """Runs the bench programs one after the other and writes bench/report.md with its plot.
 
+A full run on a machine that does nothing else also sets the plot and a table in README.md.
+
 Usage: run.py [--quick] [--build FOLDER] [--results FILE] [--only a,b,...] [--millions]
 
   --quick      short runs, about two minutes on an idle machine; for a look, not for a statement
   --build      where the programs are; build/release
   --results    where every single value goes as JSON; build/bench.json
   --only       of parts, stage, backlog, trade, growth, redis, program; no report then
+  --render     no runs: makes the report of what FILE of --results holds
   --millions   growth up to 10^7 stored entries: 8 GB of disk, 3 GB of memory
   --smoke      each program once, as small as it can be, and no report: that they still run
 """
@@ -41,8 +44,8 @@ SIZES = {
     },
     "quick": {
         "parts": ["--benchmark_repetitions=3", "--benchmark_min_time=0.02"],
-        "stage": ["--rounds", "1", "--entries", "30000", "--steps", "150"],
-        "backlog": ["--redis-entries", "20000"],
+        "stage": ["--rounds", "3", "--entries", "10000", "--steps", "50"],
+        "backlog": ["--entries", "300000", "--redis-entries", "20000"],
         "trade": ["--rounds", "1", "--seconds", "2", "--entries", "1000"],
         "growth": ["--rounds", "1", "--stored", "1000,10000,100000"],
         "redis": ["--batch", "100", "--rounds", "3", "--entries", "10000"],
@@ -83,6 +86,8 @@ def run_program(build, found, rounds, seconds):
             time.sleep(1)
             before = cpu_seconds(running.pid)
             time.sleep(seconds)
+            if running.poll() is not None:
+                raise RuntimeError(f"sluice run ended with {running.returncode} instead of waiting")
             found.add("program/idle", "% of a core", (cpu_seconds(running.pid) - before) / seconds * 100)
         finally:
             running.send_signal(signal.SIGTERM)
@@ -107,15 +112,30 @@ def load():
     return float(pathlib.Path("/proc/loadavg").read_text().split()[0])
 
 
+def write_report(about, found, redis):
+    report.write(about, found, redis, ROOT / "bench")
+    print("report: bench/report.md, bench/report.svg", file=sys.stderr)
+    if about["size"] == "full" and about["load"][1] <= report.BUSY_LOAD:
+        report.update_readme(about, found, ROOT / "README.md")
+        print("and their place in README.md", file=sys.stderr)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--smoke", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--render", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--millions", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "build/bench.json", help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.render:
+        known = json.loads(given.results.read_text())
+        found = Measurements()
+        found.values, found.units = known["values"], known["units"]
+        write_report(known["about"], found, known["redis"])
+        return
     size = "smoke" if given.smoke else "quick" if given.quick else "full"
     sizes = {part: list(arguments) if isinstance(arguments, list) else arguments
              for part, arguments in SIZES[size].items()}
@@ -153,8 +173,7 @@ def main():
         {"about": about, "values": found.values, "units": found.units, "redis": redis}, indent=1) + "\n")
     print(f"every value: {given.results}", file=sys.stderr)
     if not given.only:
-        report.write(about, found, redis, ROOT / "bench")
-        print("report: bench/report.md, bench/report.svg", file=sys.stderr)
+        write_report(about, found, redis)
 
 
 if __name__ == "__main__":

@@ -163,14 +163,15 @@ void fill_store(const std::string& folder, size_t count) {
 }
 
 void reopen_store(const std::string& folder, size_t count) {
-  const double before = resident().now_mib;
+  const double before = resident().now_mib, cpu = cpu_seconds();
   const auto started = Steady::now();
   const auto store = open_embedded(folder, Sync::kOs);
-  const double took = seconds_since(started);
+  const double took = seconds_since(started), used = cpu_seconds() - cpu;
   if (store->length(store->find_stream("bench:stored")) != count)
     throw std::runtime_error("not all entries are back");
   const std::string name = fmt::format("recovery/{}", count);
   print_measured(name + "/open", "s", took);
+  print_measured(name + "/cpu", "s", used);
   print_measured(name + "/resident", "MiB", resident().now_mib - before);
 }
 

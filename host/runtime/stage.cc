@@ -85,7 +85,7 @@ struct Stage::Planned {
   std::vector<Measure> measures;  // told once the unit is applied
   bool dead = false;              // kCommit: a dead letter
   std::string reason, detail;
-  std::deque<ShownValue> shown;  // kPark
+  std::vector<ShownValue> shown;  // kPark
   WallTime until{};              // kPark
 };
 

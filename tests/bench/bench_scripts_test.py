@@ -28,6 +28,16 @@ class Compare(unittest.TestCase):
         verdicts = [compare.verdict(self.rounds_of(1.0, 0.4, seed), 10) for seed in range(100)]
         self.assertLessEqual(verdicts.count("slower"), 3)
 
+    def test_a_suspect_that_is_as_fast_in_the_second_series_is_cleared(self):
+        first, second = self.rounds_of(1.2, 0.05), self.rounds_of(1.0, 0.05, count=20)
+        self.assertTrue(compare.is_slower(first, 10))
+        self.assertFalse(compare.is_confirmed(first, second, 10))
+
+    def test_a_suspect_that_is_slower_again_is_confirmed_though_the_second_series_has_noise(self):
+        first, second = self.rounds_of(1.4, 0.2), [0.9, 1.0, 1.3, 1.3, 1.4, 1.4, 1.4, 1.5, 1.5, 1.6]
+        self.assertFalse(compare.is_slower(second[:5], 10))
+        self.assertTrue(compare.is_confirmed(first, second, 10))
+
     def test_five_per_cent_slower_is_below_the_limit(self):
         self.assertEqual(compare.verdict(self.rounds_of(1.05, 0.02), 10), "")
 
@@ -82,6 +92,20 @@ class Report(unittest.TestCase):
     def test_half_a_million_a_second_is_the_goal_of_a_core(self):
         text, _ = self.write(self.STAGE)
         self.assertIn("| ≥ 0.5 M entries/s | 0.50 M entries/s | met |", text)
+
+    def test_only_what_is_between_the_marks_of_the_readme_is_replaced(self):
+        found = Measurements()
+        for name, unit, value in self.STAGE:
+            found.add(name, unit, value)
+        with tempfile.TemporaryDirectory() as folder:
+            readme = pathlib.Path(folder) / "README.md"
+            readme.write_text("before\n" + report.README_BEGIN + "old\n" + report.README_END + "after\n")
+            for _ in range(2):
+                report.update_readme(self.ABOUT, found, readme)
+            lines = readme.read_text().splitlines()
+        self.assertEqual((lines[0], lines[-1]), ("before", "after"))
+        self.assertNotIn("old", lines)
+        self.assertEqual(len([line for line in lines if line.startswith("| store |")]), 1)
 
     def test_the_plot_is_a_document_with_a_line_for_each_peer(self):
         _, svg = self.write(self.STAGE)
