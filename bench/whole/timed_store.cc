@@ -52,25 +52,60 @@ Result<std::vector<stream::Delivery>> TimedStore::read(const stream::ReadRequest
 
 Result<stream::CommitResult> TimedStore::commit(std::span<const stream::Unit> units,
                                                 const stream::ReadRequest* next) {
-  t_told.reset();
-  const auto began = Steady::now();
-  auto result = store_.commit(units, next);
-  const auto ended = t_told.value_or(Steady::now());
-  if (!result) return result;
+  return begin_commit(units, next, nullptr)->wait();
+}
+
+// Told while it begins or while it is waited for: engines differ.
+class TimedStore::UnderWay final : public stream::CommitUnderWay {
+ public:
+  UnderWay(TimedStore& store, std::span<const stream::Unit> units, const stream::ReadRequest* next,
+           stream::CommitUnderWay* behind)
+      : store_(store), units_(units), next_(next) {
+    t_told.reset();
+    auto* const before = static_cast<UnderWay*>(behind);
+    commit_ =
+        store.store_.begin_commit(units, next, before == nullptr ? nullptr : before->commit_.get());
+    told_ = t_told;
+  }
+
+  Result<stream::CommitResult> wait() override {
+    t_told = told_;
+    auto result = commit_->wait();
+    if (result) store_.note(units_, next_, *result, began_, t_told.value_or(Steady::now()));
+    return result;
+  }
+
+ private:
+  TimedStore& store_;
+  const std::span<const stream::Unit> units_;
+  const stream::ReadRequest* const next_;
+  const Steady::time_point began_ = Steady::now();
+  std::optional<Steady::time_point> told_;
+  std::unique_ptr<stream::CommitUnderWay> commit_;
+};
+
+std::unique_ptr<stream::CommitUnderWay> TimedStore::begin_commit(
+    std::span<const stream::Unit> units, const stream::ReadRequest* next,
+    stream::CommitUnderWay* behind) {
+  return std::make_unique<UnderWay>(*this, units, next, behind);
+}
+
+void TimedStore::note(std::span<const stream::Unit> units, const stream::ReadRequest* next,
+                      const stream::CommitResult& result, Steady::time_point began,
+                      Steady::time_point ended) {
   const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < units.size(); ++i) {
     const stream::Unit& unit = units[i];
-    if (unit.group == 0 || result->outcomes[i].state != stream::UnitState::kApplied) continue;
+    if (unit.group == 0 || result.outcomes[i].state != stream::UnitState::kApplied) continue;
     steps_.push_back({{unit.group, unit.entry, began}, ended});
-    auto id = result->outcomes[i].emitted.begin();
+    auto id = result.outcomes[i].emitted.begin();
     for (const stream::Effect& effect : unit.effects) {
       if (effect.kind != stream::EffectKind::kEmit) continue;
       appends_.push_back(
           {{effect.stream, *id++, ended}, number_of(stream::FieldsView(effect.bytes))});
     }
   }
-  if (next != nullptr) note(next->group, result->next, ended);
-  return result;
+  if (next != nullptr) note(next->group, result.next, ended);
 }
 
 Status TimedStore::flush(stream::CommitSeq seq) {

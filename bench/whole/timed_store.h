@@ -62,6 +62,9 @@ class TimedStore final : public stream::Store, private stream::Listener {
   }
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
+  std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
+                                                       const stream::ReadRequest* next,
+                                                       stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override;
   stream::CommitSeq durable() const override { return store_.durable(); }
   stream::CommitSeq last_commit() const override { return store_.last_commit(); }
@@ -97,8 +100,12 @@ class TimedStore final : public stream::Store, private stream::Listener {
   WallTime last_commit_time() const override { return store_.last_commit_time(); }
 
  private:
+  class UnderWay;
+
   void stream_appended(stream::StreamId stream) override;
   void key_changed(std::string_view key) override;
+  void note(std::span<const stream::Unit> units, const stream::ReadRequest* next,
+            const stream::CommitResult& result, Steady::time_point began, Steady::time_point ended);
   void note(stream::GroupId group, const std::vector<stream::Delivery>& deliveries,
             Steady::time_point at);
 
