@@ -148,6 +148,47 @@ void CounterTable::drop_idle(int64_t now_ms) {
   drop_at_ = std::max<size_t>(1024, counters_.size() * 2);
 }
 
+std::vector<stream::CounterState> CounterTable::states(int64_t now_ms) const {
+  std::vector<stream::CounterState> states;
+  for (const auto& [name, stored] : counters_) {
+    Counter counter = stored;
+    counter.roll(now_ms);
+    if (counter.is_idle(now_ms)) continue;
+    stream::CounterState& state = states.emplace_back();
+    state.name = name;
+    state.window = counter.window;
+    if (counter.window.kind == stream::WindowKind::kSliding) {
+      for (const Counter::Reservation& made : counter.reservations)
+        state.reservations.push_back({made.made_ms, made.amount});
+      continue;
+    }
+    state.open = counter.open;
+    state.started_ms = counter.started_ms;
+    if (!counter.open) continue;
+    state.total = counter.total;
+    state.before_ms = counter.last_end_ms;
+  }
+  return states;
+}
+
+void CounterTable::restore(const stream::CounterState& state) {
+  Counter& counter = counters_[state.name];
+  counter = {};
+  counter.window = state.window;
+  if (state.window.kind == stream::WindowKind::kSliding) {
+    for (const auto& made : state.reservations) {
+      counter.reservations.push_back({made.made_ms, made.amount});
+      counter.total += made.amount;
+    }
+    return;
+  }
+  counter.open = state.open;
+  counter.total = state.total;
+  counter.started_ms = state.started_ms;
+  counter.last_end_ms =
+      state.open ? state.before_ms : state.started_ms + state.window.length.count();
+}
+
 void CounterTable::save(const std::function<void(std::string_view)>& visit) const {
   std::string out;
   for (const auto& [name, counter] : counters_) {

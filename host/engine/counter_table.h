@@ -9,8 +9,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "engine/codec.h"
+#include "stream/mirror.h"
 #include "stream/store.h"
 
 namespace sluice::engine {
@@ -60,6 +62,11 @@ class CounterTable {
   // Appends every counter, one after the other; `load` reads one of them back.
   void save(const std::function<void(std::string_view encoded)>& visit) const;
   bool load(ByteReader& in);
+
+  // What still counts at `now_ms`, or tells late releases apart; in no order. `restore` takes it
+  // back.
+  std::vector<stream::CounterState> states(int64_t now_ms) const;
+  void restore(const stream::CounterState& state);
 
   size_t size() const { return counters_.size(); }
 

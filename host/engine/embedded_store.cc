@@ -58,6 +58,18 @@ Status check_options(const Options& options) {
 
 }  // namespace
 
+Status check_mirrored(Disk& disk, const std::string& path) {
+  const Status opened =
+      disk.open(fmt::format("{}/{}", path, kMirrorMark), OpenMode::kRead).status();
+  if (opened.code() == Code::kNotFound) return Status::ok();
+  SLUICE_TRY(opened);
+  return Status(
+      Code::kCorrupt,
+      fmt::format("{}: a mirror into this store did not finish, and what is in it is half "
+                  "of a store; remove the folder and mirror again",
+                  path));
+}
+
 // --- Opening and closing
 
 EmbeddedStore::EmbeddedStore(std::string path, const Options& options, Disk& disk,
@@ -74,6 +86,7 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(const std::string& pa
   SLUICE_TRY(check_options(options));
   SLUICE_TRY(disk.make_directory(path));
   SLUICE_ASSIGN(lock, disk.lock(path + "/lock"));
+  if (!options.accept_unfinished_mirror) SLUICE_TRY(check_mirrored(disk, path));
   std::unique_ptr<EmbeddedStore> store(new EmbeddedStore(path, options, disk, clock, false));
   store->file_lock_ = std::move(lock);
   SLUICE_TRY(store->start_writing());
@@ -81,9 +94,10 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(const std::string& pa
 }
 
 Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_read_only(const std::string& path,
-                                                                     Disk& disk,
-                                                                     const Clock& clock) {
-  std::unique_ptr<EmbeddedStore> store(new EmbeddedStore(path, Options{}, disk, clock, true));
+                                                                     Disk& disk, const Clock& clock,
+                                                                     const Options& options) {
+  if (!options.accept_unfinished_mirror) SLUICE_TRY(check_mirrored(disk, path));
+  std::unique_ptr<EmbeddedStore> store(new EmbeddedStore(path, options, disk, clock, true));
   SLUICE_TRY(store->start_reading());
   return store;
 }
@@ -696,6 +710,13 @@ Result<int64_t> EmbeddedStore::counter(std::string_view counter) const {
   Lock lock(mutex_);
   SLUICE_TRY(usable());
   return state_.counters.count(counter, now_ms());
+}
+
+std::vector<stream::CounterState> EmbeddedStore::counters() const {
+  Lock lock(mutex_);
+  auto states = state_.counters.states(now_ms());
+  std::ranges::sort(states, {}, &stream::CounterState::name);
+  return states;
 }
 
 Status EmbeddedStore::scan(

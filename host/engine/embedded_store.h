@@ -56,7 +56,16 @@ struct Options {
   // Opens although files that hold live entries are gone; those entries cannot be read. For repair,
   // which removes them.
   bool accept_missing_segments = false;
+
+  // Opens although a mirror into the store has not finished. For the mirror.
+  bool accept_unfinished_mirror = false;
 };
+
+// The file in a store's folder as long as a mirror into it has not finished.
+inline constexpr std::string_view kMirrorMark = "mirroring";
+
+// kCorrupt, saying what to do, when that file is there.
+Status check_mirrored(Disk& disk, const std::string& path);
 
 // Threads: [any], as Store says. One mutex guards everything; no sync is made while holding it,
 // except in opening and for checkpoints' own files.
@@ -76,7 +85,8 @@ class EmbeddedStore final : public stream::Store {
   // `refresh`. Writing calls return kClosed.
   // Errors: kNotFound when there is no store.
   static Result<std::unique_ptr<EmbeddedStore>> open_read_only(const std::string& path, Disk& disk,
-                                                               const Clock& clock);
+                                                               const Clock& clock,
+                                                               const Options& options = {});
 
   // Syncs what was written, unless the store is poisoned.
   ~EmbeddedStore() override;
@@ -89,6 +99,9 @@ class EmbeddedStore final : public stream::Store {
   Status checkpoint();
 
   uint64_t store_id() const { return store_id_; }
+
+  // Of all counters, by name.
+  std::vector<stream::CounterState> counters() const;
 
   Result<StreamId> open_stream(std::string_view name,
                                const stream::StreamOptions& options) override;
@@ -123,6 +136,8 @@ class EmbeddedStore final : public stream::Store {
   WallTime last_commit_time() const override;
 
  private:
+  friend class StoreMirrorWriter;  // writes what other engines kept, by the same records
+
   using Lock = std::unique_lock<std::mutex>;
 
   // What one commit tells the listener.

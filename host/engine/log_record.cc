@@ -155,4 +155,16 @@ void put_trim(std::string& out, stream::StreamId stream, uint64_t first_index) {
 
 void put_close(std::string& out) { put_op(out, Op::kClose); }
 
+void put_end_stream(std::string& out, stream::StreamId id, uint64_t entries_added, EntryId last) {
+  put_op(out, Op::kEndStream);
+  put_varint(out, id);
+  put_varint(out, entries_added);
+  put_id(out, last);
+}
+
+void put_state(std::string& out, std::string_view block) {
+  put_op(out, Op::kState);
+  put_text(out, block);
+}
+
 }  // namespace sluice::engine

@@ -55,7 +55,9 @@ enum class Op : uint8_t {
   kDeliver = 10,  // the next entries of a group, counted
   kClaim = 11,    // pending entries, by id
   kTrim = 12,
-  kClose = 13,  // says only that everything before it is durable
+  kClose = 13,      // says only that everything before it is durable
+  kEndStream = 14,  // a mirrored stream has all its entries
+  kState = 15,      // groups, pending entries or counters as a checkpoint has them
 };
 
 // The checksum stored with an entry; stream and id are in it, so that bytes of another entry never
@@ -82,5 +84,7 @@ void put_deliver(std::string& out, stream::GroupId group, std::string_view consu
 void put_claim(std::string& out, stream::GroupId group, std::string_view consumer, EntryId id);
 void put_trim(std::string& out, stream::StreamId stream, uint64_t first_index);
 void put_close(std::string& out);
+void put_end_stream(std::string& out, stream::StreamId id, uint64_t entries_added, EntryId last);
+void put_state(std::string& out, std::string_view block);
 
 }  // namespace sluice::engine

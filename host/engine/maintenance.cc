@@ -137,6 +137,10 @@ Result<VerifyReport> verify(const std::string& path, Disk& disk) {
   SLUICE_ASSIGN(segments, list_segments(disk, path));
   if (seqs.empty() && segments.empty())
     return Status(Code::kNotFound, path + ": no store in this folder");
+  if (const Status mirrored = check_mirrored(disk, path); !mirrored) {
+    if (mirrored.code() != Code::kCorrupt) return mirrored;
+    report.faults.push_back(mirrored.text());
+  }
   uint64_t proven_seq = 0;
   for (const uint64_t seq : seqs) {
     State state;

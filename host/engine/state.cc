@@ -180,6 +180,16 @@ void State::trim(StreamId stream_id, uint64_t first_index) {
   }
 }
 
+bool State::end_stream(StreamId stream_id, uint64_t entries_added, EntryId last) {
+  Stream& stream = *this->stream(stream_id);
+  if (!stream.groups.empty() || entries_added < stream.positions.size() || last < stream.last)
+    return false;
+  stream.entries_added = entries_added;
+  stream.first_index = entries_added - stream.positions.size();
+  stream.last = last;
+  return true;
+}
+
 uint32_t State::first_live_segment(uint32_t none) const {
   uint32_t first = none;
   for (const Stream& stream : streams_) {
@@ -294,6 +304,16 @@ bool State::replay_one(ByteReader& in, int64_t time_us, uint32_t segment, uint32
     }
     case Op::kClose:
       return true;
+    case Op::kEndStream: {
+      const uint32_t stream_id = in.varint32();
+      const uint64_t entries_added = in.varint();
+      const EntryId last = read_id(in);
+      return in.ok() && stream(stream_id) != nullptr && end_stream(stream_id, entries_added, last);
+    }
+    case Op::kState: {
+      const std::string_view block = in.text();
+      return in.ok() && fits(block) && load(block).is_ok();
+    }
   }
   return false;
 }
@@ -351,6 +371,35 @@ Status save_raw(Block kind, uint32_t owner, Iterator it, Iterator end, Skip skip
 
 }  // namespace
 
+std::string State::group_block(const Group& group) {
+  std::string block;
+  begin(block, Block::kGroup);
+  put_varint(block, group.stream);
+  put_text(block, group.name);
+  put_varint(block, group.next_index);
+  put_varint(block, group.last_delivered.ms);
+  put_varint(block, group.last_delivered.seq);
+  put_varint(block, group.lag);
+  put_varint(block, group.consumers.size());
+  for (const std::string& consumer : group.consumers) put_text(block, consumer);
+  return block;
+}
+
+std::string State::pending_block(GroupId group, std::span<const Pending> entries) {
+  std::string block;
+  begin(block, Block::kPending);
+  put_varint(block, group);
+  for (const Pending& entry : entries) put_raw(block, entry);
+  return block;
+}
+
+std::string State::counters_block(const CounterTable& counters) {
+  std::string block;
+  begin(block, Block::kCounters);
+  counters.save([&](std::string_view encoded) { block.append(encoded); });
+  return block;
+}
+
 Status State::save(const std::function<Status(std::string_view)>& write) const {
   std::string block;
   for (StreamId id = 1; id <= streams_.size(); ++id) {
@@ -368,16 +417,7 @@ Status State::save(const std::function<Status(std::string_view)>& write) const {
   }
   for (GroupId id = 1; id <= groups_.size(); ++id) {
     const Group& group = groups_[id - 1];
-    begin(block, Block::kGroup);
-    put_varint(block, group.stream);
-    put_text(block, group.name);
-    put_varint(block, group.next_index);
-    put_varint(block, group.last_delivered.ms);
-    put_varint(block, group.last_delivered.seq);
-    put_varint(block, group.lag);
-    put_varint(block, group.consumers.size());
-    for (const std::string& consumer : group.consumers) put_text(block, consumer);
-    SLUICE_TRY(write(block));
+    SLUICE_TRY(write(group_block(group)));
     SLUICE_TRY(save_raw(
         Block::kPending, id, group.pending.above({}), group.pending.end(),
         [](const Pending& entry) { return entry.delivery_count == 0; }, write));
@@ -401,6 +441,31 @@ std::string State::save_keys(size_t shard) const {
     put_put(block, found.key, found.value, found.is_fields, found.expires_ms);
   });
   return block;
+}
+
+// Whether a block in the log is one of a mirror, and names only what is there.
+bool State::fits(std::string_view block) const {
+  ByteReader in(block);
+  const auto kind = static_cast<Block>(in.fixed<uint8_t>());
+  if (kind == Block::kCounters) return in.ok();
+  if (kind == Block::kGroup) {
+    const uint32_t stream_id = in.varint32();
+    const Stream* stream = this->stream(stream_id);
+    const std::string_view name = in.text();
+    const uint64_t next = in.varint();
+    return in.ok() && stream != nullptr && find_group(stream_id, name) == 0 &&
+           next >= stream->first_index && next <= stream->end_index();
+  }
+  if (kind != Block::kPending) return false;
+  const Group* group = this->group(in.varint32());
+  if (!in.ok() || group == nullptr) return false;
+  const Stream& stream = *this->stream(group->stream);
+  for (Pending pending; !in.done();) {
+    if (!read_raw(in, pending) || pending.consumer >= group->consumers.size() ||
+        stream.index_of(pending.id()) != pending.index || pending.index >= group->next_index)
+      return false;
+  }
+  return in.ok();
 }
 
 Status State::load(std::string_view block) {

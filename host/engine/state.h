@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -54,6 +55,10 @@ class State {
   uint64_t trim_due(const Stream& stream) const;
   void trim(StreamId stream, uint64_t first_index);
 
+  // A stream without groups got all its entries from elsewhere, where it had given ids up to `last`
+  // and `entries_added` of them. False when it has more.
+  bool end_stream(StreamId stream, uint64_t entries_added, EntryId last);
+
   KeyTable keys;
   CounterTable counters;
 
@@ -69,9 +74,16 @@ class State {
   std::string save_keys(size_t shard) const;
   Status load(std::string_view block);
 
+  // Blocks of groups, pending entries and counters that are made elsewhere, for `load`. Pending
+  // entries name their consumer by its index in the group's.
+  static std::string group_block(const Group& group);
+  static std::string pending_block(GroupId group, std::span<const Pending> entries);
+  static std::string counters_block(const CounterTable& counters);
+
  private:
   bool replay_one(ByteReader& in, int64_t time_us, uint32_t segment, uint32_t body_offset);
   bool load_block(ByteReader& in);
+  bool fits(std::string_view block) const;
 
   std::deque<Stream> streams_;  // a deque keeps references while streams are added
   std::deque<Group> groups_;
