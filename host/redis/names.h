@@ -17,6 +17,7 @@ inline constexpr std::string_view kNotePrefix = "sluice:since:";
 inline constexpr std::string_view kTimesPrefix = "sluice:first:";
 inline constexpr std::string_view kTokenPrefix = "sluice:commit:";
 inline constexpr std::string_view kSettlePrefix = "sluice:settle:";
+inline constexpr std::string_view kMirrorPrefix = "sluice:mirror:";
 
 // Their full names. Those of a cluster carry a hash tag of the slot of what they belong to, since a
 // script's keys must lie in one slot: "sluice:since:{813}:rate" is in that of "rate".
@@ -47,6 +48,9 @@ class Names {
   std::string settle(std::string_view key, std::string_view id) const {
     return named(kSettlePrefix, key, id);
   }
+
+  // There as long as a mirror into the stream has not finished.
+  std::string mirror(std::string_view stream) const { return named(kMirrorPrefix, stream, stream); }
 
  private:
   std::string single(std::string_view name, std::string_view key) const;

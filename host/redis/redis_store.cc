@@ -147,9 +147,15 @@ Result<StreamId> RedisStore::open_stream(std::string_view name,
     return Status(Code::kInvalid, fmt::format("{} is a name of the engine's own", name));
   Commands commands;
   commands.add({"TYPE", name});
+  commands.add({"EXISTS", names_.mirror(name)});
   SLUICE_ASSIGN(answer, call(name, commands));
   const Reply& type = answer.replies.front();
   if (type.is_error()) return error_status("TYPE", type.text);
+  if (answer.replies[1].integer != 0)
+    return Status(Code::kCorrupt,
+                  fmt::format("a mirror into {} did not finish, and what is there is half of a "
+                              "store ({} is set); remove it and mirror again",
+                              name, names_.mirror(name)));
   if (type.text != "none" && type.text != "stream")
     return Status(Code::kInvalid,
                   fmt::format("{} holds a {} there, expected a stream", name, type.text));

@@ -30,8 +30,9 @@ void add_script(Commands& commands, const Script& script,
 
 void add_loads(Commands& commands) {
   const Scripts& all = scripts();
-  for (const Script* script : {&all.commit, &all.read, &all.claim, &all.pending, &all.renew,
-                               &all.get, &all.counter, &all.lag, &all.trim, &all.tidy, &all.probe})
+  for (const Script* script :
+       {&all.commit, &all.read, &all.claim, &all.pending, &all.renew, &all.get, &all.counter,
+        &all.counter_state, &all.lag, &all.trim, &all.tidy, &all.probe})
     commands.add({"SCRIPT", "LOAD", script->source});
 }
 

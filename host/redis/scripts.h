@@ -30,7 +30,7 @@ struct Script {
 
 // What each takes and answers stands in its file.
 struct Scripts {
-  Script commit, read, claim, pending, renew, get, counter, lag, trim, tidy, probe;
+  Script commit, read, claim, pending, renew, get, counter, counter_state, lag, trim, tidy, probe;
 };
 
 const Scripts& scripts();
