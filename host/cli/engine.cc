@@ -111,8 +111,12 @@ Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::E
   auto options = redis_options(engine, use);
   if (!options) return options.status().within("engine.url");
   options->recorded = recorded;
+  // A mirror knows by it that the pipeline runs.
+  if (use == StoreUse::kRun && pipeline != nullptr)
+    options->servers.target.login.client_name += "-" + pipeline->name;
   auto store = as_store(redis::RedisStore::open(*options, redis::system_network(), clock));
-  if (store && pipeline != nullptr) SLUICE_TRY(find_streams(**store, *pipeline));
+  if (store && use != StoreUse::kRun && pipeline != nullptr)
+    SLUICE_TRY(find_streams(**store, *pipeline));
   return store;
 }
 

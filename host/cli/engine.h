@@ -19,8 +19,8 @@ enum class StoreUse {
 };
 
 // The store of `engine`. `clock` outlives it; on Redis it counts only when time is `recorded`,
-// else the server's does. `pipeline`, which may be null, names the streams that `Store::streams`
-// lists on Redis before they are opened.
+// else the server's does. `pipeline`, which may be null, names the connections of a run, and else
+// the streams that `Store::streams` lists on Redis before they are opened.
 //
 // Errors: kNotFound for an embedded store that is only looked at and is not there; kConflict while
 //         another process writes an embedded store; kUnavailable when Redis cannot be reached;

@@ -199,7 +199,8 @@ class Run {
     if (const Status clock = choose_clock(options); !clock.is_ok())
       return fail(common_, kUsage, clock);
     const Clock& clock = recorded_ ? static_cast<const Clock&>(manual_) : common_.clock;
-    auto store = open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_);
+    auto store =
+        open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_, &pipeline_);
     if (!store) return fail(common_, store.status());
 
     Account account(pipeline_);

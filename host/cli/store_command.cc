@@ -4,6 +4,7 @@
 
 #include "cli/human.h"
 #include "cli/json_writer.h"
+#include "cli/mirror_command.h"
 #include "cli/store_access.h"
 #include "engine/maintenance.h"
 
@@ -83,7 +84,8 @@ int run_repair(Common& common, const std::string& file) {
 }  // namespace
 
 void add_store(CLI::App& app, Common& common) {
-  CLI::App* command = app.add_subcommand("store", "The files of an embedded store");
+  CLI::App* command = app.add_subcommand(
+      "store", "The files of an embedded store, and moving a pipeline between engines");
   command->require_subcommand(1);
   auto file = std::make_shared<std::string>();
   const auto add = [&](const std::string& name, const std::string& help, auto run) {
@@ -93,6 +95,7 @@ void add_store(CLI::App& app, Common& common) {
       common.action = [&common, file, run] { return run(common, *file); };
     });
   };
+  add_store_mirror(*command, common);
   add("verify", "Read everything back and change nothing", run_verify);
   add("repair", "Move what is damaged aside, so that the store opens again", run_repair);
 }

@@ -101,6 +101,15 @@ class RedisTest : public ::testing::Test {
   Program start_trade(const std::string& url, const std::string& input) const {
     return Program({"run", kTrade, "--input", input, "--format", "json"}, folder_, variables(url));
   }
+  // The first lines of the sample.
+  std::string few_decisions(int lines) const {
+    const std::string path = folder_ + "/input.ndjson";
+    std::ifstream sample(kSample);
+    std::ofstream few(path);
+    std::string line;
+    for (int i = 0; i < lines && std::getline(sample, line); ++i) few << line << '\n';
+    return path;
+  }
   Ended sluice(std::vector<std::string> arguments, const std::string& url) const {
     return Program(std::move(arguments), folder_, variables(url)).wait();
   }
@@ -274,13 +283,7 @@ TEST_F(RedisTest, AStopWhileTheServerIsAwayEndsWithTheCodeOfTheNetwork) {
 // how many.
 TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
   // A server that syncs each write takes minutes for all of the sample's hours.
-  const std::string input = folder_ + "/input.ndjson";
-  {
-    std::ifstream sample(kSample);
-    std::ofstream few(input);
-    std::string line;
-    for (int i = 0; i < 40 && std::getline(sample, line); ++i) few << line << '\n';
-  }
+  const std::string input = few_decisions(40);
   const auto expected = expected_records(input);
   RedisServer measured({.append = RedisServer::Append::kAlways});
   const auto begin = std::chrono::steady_clock::now();
@@ -366,6 +369,131 @@ TEST_F(RedisTest, AHostStoppedForLongerThanTheClaimTimeDoublesNothing) {
   const auto met = ids(server, "out");
   EXPECT_EQ(met.size(), expected.size());
   EXPECT_EQ(std::set<std::string>(met.begin(), met.end()), expected);
+}
+
+// Killed on the embedded engine, moved, killed on Redis, moved back, and run to its end.
+TEST_F(RedisTest, ARunThatMovesInTheMiddleEndsAsOneThatStays) {
+  const std::string input = few_decisions(60);
+  const auto expected = expected_records(input);
+  const std::string store = folder_ + "/store";
+  const auto entries = [&](RedisServer* server) -> size_t {
+    const std::string intents = "quantum:stream:trade.intent";
+    if (server != nullptr) return length(*server, intents);
+    const auto looked = engine::EmbeddedStore::open_read_only(store, system_disk(), clock_);
+    return looked ? (*looked)->length((*looked)->find_stream(intents)) : 0;
+  };
+  int killed = 0;
+  const auto run_until = [&](RedisServer* server, size_t intents) {
+    Program host = start_trade(server == nullptr ? "" : server->url(), input);
+    eventually("some intents are there", [&] { return entries(server) >= intents; });
+    host.signal(SIGKILL);
+    killed += host.wait().exit_code == -1 ? 1 : 0;
+  };
+  const auto move = [&](const std::string& from, const std::string& to) {
+    Ended ended;
+    // The server may not have seen yet that the host is gone.
+    eventually("the mirror is there", [&] {
+      ended = sluice({"store", "mirror", kTrade, "--from", from, "--to", to}, "");
+      return ended.exit_code != 4;
+    });
+    EXPECT_EQ(ended.exit_code, 0) << ended.out << ended.err;
+    EXPECT_THAT(ended.out, HasSubstr("both say the same"));
+  };
+  for (const size_t intents : {3u, 12u, 25u}) {
+    SCOPED_TRACE(intents);
+    std::filesystem::remove_all(store);
+    RedisServer server;
+    run_until(nullptr, intents);
+    move(store, server.url());
+    std::filesystem::remove_all(store);
+    run_until(&server, intents + 8);
+    move(server.url(), store);
+    const Ended ended = start_trade("", input).wait();
+    ASSERT_EQ(ended.exit_code, 0) << ended.err;
+    const auto looked = engine::EmbeddedStore::open_read_only(store, system_disk(), clock_);
+    ASSERT_TRUE(looked.is_ok());
+    ASSERT_EQ(difference(expected, terminal_records(**looked)), "");
+    const Ended audit = sluice({"audit", kTrade}, "");
+    ASSERT_EQ(audit.exit_code, 0) << audit.out;
+  }
+  EXPECT_GT(killed, 0);
+}
+
+TEST_F(RedisTest, AMirrorOfWhatIsInUseOrNotEmptyIsRefusedAndChangesNothing) {
+  RedisServer server;
+  const std::string path = write_probe("  copy: { use: probe.copy, from: in, to: { out: out } }\n");
+  const std::string to = folder_ + "/moved";
+  const auto mirror = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"--plugins", kProbes, "store", "mirror", path};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return sluice(arguments, server.url());
+  };
+  {
+    Program host = serve_probe(path, server, "a");
+    eventually("the host has its group", [&] {
+      return length(server, "in") == 0 &&
+             server.command({"XINFO", "GROUPS", "in"}).items.size() == 1;
+    });
+    const Ended running = mirror({"--to", to});
+    EXPECT_EQ(running.exit_code, 4) << running.out;
+    EXPECT_THAT(running.err, HasSubstr("a host runs probe"));
+    host.signal(SIGTERM);
+    EXPECT_EQ(host.wait().exit_code, 0);
+  }
+  server.command({"XADD", "in", "*", "id", "1"});
+  server.command({"XREADGROUP", "GROUP", "copy", "python", "STREAMS", "in", ">"});
+  const Ended active = mirror({"--to", to});
+  EXPECT_EQ(active.exit_code, 4) << active.out;
+  EXPECT_THAT(active.err, HasSubstr("consumer python of group copy on in was active"));
+  EXPECT_FALSE(std::filesystem::exists(to));
+
+  server.command({"XGROUP", "DELCONSUMER", "in", "copy", "python"});
+  std::filesystem::create_directories(to);
+  std::ofstream(to + "/notes.txt") << "mine";
+  EXPECT_EQ(mirror({"--to", to}).exit_code, 4);
+  std::filesystem::remove_all(to);
+  Ended moved = mirror({"--to", to});
+  EXPECT_EQ(moved.exit_code, 0) << moved.err;
+  EXPECT_EQ(mirror({"--to", to, "--verify"}).exit_code, 0);
+
+  const Ended back = mirror({"--from", to});
+  EXPECT_EQ(back.exit_code, 4) << back.out;
+  EXPECT_THAT(back.err, HasSubstr("stream in of length 1"));
+  EXPECT_EQ(server.command({"EXISTS", "sluice:mirror:in"}).integer, 0);
+  server.command({"XADD", "in", "*", "id", "2"});
+  const Ended differs = mirror({"--to", to, "--verify"});
+  EXPECT_EQ(differs.exit_code, 1);
+  EXPECT_THAT(differs.out, HasSubstr("is only on the first"));
+}
+
+TEST_F(RedisTest, HalfOfAMirrorIsStartedByNobody) {
+  RedisServer server;
+  const std::string path = write_probe("  copy: { use: probe.copy, from: in, to: { out: out } }\n");
+  server.command({"XADD", "in", "*", "id", "1"});
+  server.command({"SET", "sluice:mirror:in", "from var/probe"});
+  const auto arguments = [&](std::vector<std::string> of) {
+    of.insert(of.begin(), {"--plugins", kProbes});
+    return of;
+  };
+  const Ended run = sluice(arguments({"run", path}), server.url());
+  EXPECT_EQ(run.exit_code, 5);
+  EXPECT_THAT(run.err, HasSubstr("a mirror into in did not finish"));
+  const Ended again =
+      sluice(arguments({"store", "mirror", path, "--to", folder_ + "/moved"}), server.url());
+  EXPECT_EQ(again.exit_code, 5);
+  EXPECT_THAT(again.err, HasSubstr("sluice:mirror:in is set"));
+  EXPECT_THAT(again.err, HasSubstr("UNLINK"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/moved"));
+
+  server.command({"DEL", "sluice:mirror:in"});
+  ASSERT_EQ(sluice(arguments({"store", "mirror", path, "--to", folder_ + "/moved"}), server.url())
+                .exit_code,
+            0);
+  std::ofstream(folder_ + "/moved/mirroring") << "from somewhere";
+  const Ended cut = sluice(
+      arguments({"store", "mirror", path, "--to", folder_ + "/moved", "--verify"}), server.url());
+  EXPECT_EQ(cut.exit_code, 5);
+  EXPECT_THAT(cut.err, HasSubstr("remove the folder and mirror again"));
 }
 
 TEST_F(RedisTest, LiveCheckSaysWhatTheServerPromises) {
