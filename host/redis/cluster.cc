@@ -6,6 +6,7 @@
 #include <charconv>
 #include <string>
 
+#include "base/crc16.h"
 #include "redis/errors.h"
 
 namespace sluice::redis {
@@ -13,26 +14,6 @@ namespace {
 
 // A node answers at once or is not worth waiting for: others know the same.
 constexpr milliseconds kPatience{1000};
-
-constexpr std::array<uint16_t, 256> make_crc16_table() {
-  std::array<uint16_t, 256> table{};
-  for (unsigned i = 0; i < table.size(); ++i) {
-    unsigned crc = i << 8;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc << 1) ^ ((crc & 0x8000) != 0 ? 0x1021 : 0);
-    table[i] = static_cast<uint16_t>(crc);
-  }
-  return table;
-}
-
-constexpr auto kCrc16Table = make_crc16_table();
-
-// CRC-16/XMODEM: polynomial 0x1021, start 0.
-uint16_t crc16(std::string_view bytes) {
-  unsigned crc = 0;
-  for (const char byte : bytes)
-    crc = (crc << 8) ^ kCrc16Table[((crc >> 8) ^ static_cast<unsigned char>(byte)) & 0xFF];
-  return static_cast<uint16_t>(crc);
-}
 
 std::optional<uint16_t> number(std::string_view text) {
   uint16_t value = 0;
