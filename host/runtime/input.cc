@@ -143,12 +143,13 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
   SLUICE_ASSIGN(known, store_.get(position_key_));
   if (known) position_ = known->bytes;
   const Position position = known ? read_position(*known) : Position{};
-  uint64_t digest = kDigestStart, lines = 0, bytes = 0;
+  uint64_t digest = kDigestStart, lines = 0, bytes = 0, taken = 0;
   size_t held_bytes = 0;
   while (line && lines < position.lines) {
     digest = digest_line(digest, line->text);
     bytes += line->bytes;
     ++lines;
+    if (is_taken(line->text)) ++taken;
     if (hold) {
       held_.push_back({std::string(line->text), line->bytes, line->oversized});
       held_bytes += line->text.size();
@@ -166,7 +167,7 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
     lines_ = lines;
     bytes_ = bytes;
     digest_ = digest;
-    counts_.skipped = lines;
+    counts_.skipped = taken;
     counts_.bytes = bytes;
   } else if (!hold) {
     SLUICE_ASSIGN(again, LineReader::open(disk, path));
@@ -175,6 +176,12 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
   }
   if (line) held_.push_back({std::string(line->text), line->bytes, line->oversized});
   return look_ahead();
+}
+
+bool Input::is_taken(std::string_view line) const {
+  if (target_.share.is_whole()) return true;
+  const auto fields = parse_ndjson_line(line);
+  return target_.share.takes(fields ? fields->view() : stream::FieldsView());
 }
 
 Status Input::look_ahead() {
@@ -195,7 +202,7 @@ Status Input::look_ahead() {
   return Status::ok();
 }
 
-// Nothing for a blank line, which counts and is passed over.
+// Nothing for a blank line and one of another share, which count and are passed over.
 std::optional<Input::Pending> Input::read_line(const LineReader::Line& line) {
   Pending pending;
   pending.number = ++lines_;
@@ -205,18 +212,23 @@ std::optional<Input::Pending> Input::read_line(const LineReader::Line& line) {
   pending.digest = digest_;
   if (line.text.find_first_not_of(" \t") == std::string_view::npos) return std::nullopt;
   if (line.oversized) {
+    if (!target_.share.takes({})) return std::nullopt;
     pending.fault = fmt::format("line {}: {} bytes, expected at most {}", pending.number,
                                 line.bytes, kLineBytesMax);
     pending.fields.add("line", line.text.substr(0, 1024));
     return pending;
   }
   auto fields = parse_ndjson_line(line.text);
+  if (!target_.share.takes(fields ? fields->view() : stream::FieldsView())) return std::nullopt;
   if (!fields) {
     pending.fault = fmt::format("line {}: {}", pending.number, fields.status().text());
     pending.fields.add("line", line.text);
     return pending;
   }
   pending.fields = std::move(fields).value();
+  if (!target_.share.of(pending.fields.view()))
+    pending.fault =
+        fmt::format("line {}: no {}, which says the shard", pending.number, target_.share.by);
   if (const auto timestamp = pending.fields.find("timestamp"))
     pending.time = parse_iso_time(*timestamp).value_or(WallTime{});
   return pending;

@@ -8,6 +8,9 @@
 // of its first line. When the same content is read again (after a crash, or by a second run) its
 // known beginning is skipped: an entry enters once. A file that was appended to goes on where it
 // ended. Two processes cannot read the same content into one store at the same time.
+//
+// Of several runtimes that divide the entries each reads the whole file and takes its share; lines
+// that do not say whose they are become dead letters of the first.
 #pragma once
 
 #include <atomic>
@@ -24,6 +27,7 @@
 #include "graph/pipeline.h"
 #include "runtime/actor.h"
 #include "runtime/observer.h"
+#include "runtime/share.h"
 #include "stream/store.h"
 
 namespace sluice::runtime {
@@ -64,6 +68,7 @@ class LineReader {
   bool ended_ = false;
 };
 
+// Of the lines that are taken.
 struct InputCounts {
   uint64_t lines = 0;    // read in this run, skipped ones not included
   uint64_t entries = 0;  // of these, appended to the stream
@@ -80,6 +85,7 @@ class Input final : public Actor {
     stream::StreamId dead_letter = 0;
     // Groups whose lag stops the reading.
     std::vector<stream::GroupId> readers;
+    Share share;  // other lines are passed over
   };
 
   // Opens `path` and skips what the store already has of it.
@@ -138,6 +144,7 @@ class Input final : public Actor {
 
   Status skip_known(Disk& disk, const std::string& path);
   Status look_ahead();
+  bool is_taken(std::string_view line) const;
   std::optional<Pending> read_line(const LineReader::Line& line);
   bool has_room() const;
   bool has_more() const;

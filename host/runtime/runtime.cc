@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <thread>
 
 #include "base/log.h"
@@ -56,6 +57,7 @@ Status Runtime::open_streams() {
   context_.seed = manual_ != nullptr ? pipeline_.seed : system_seed();
   // A recorded day has one host: by its clock everything is idle soon.
   context_.shared = store_.shared() && manual_ == nullptr;
+  context_.share = options_.share;
   for (const graph::StreamSpec& spec : pipeline_.streams) {
     SLUICE_ASSIGN(id, store_.open_stream(spec.name, {spec.keep, spec.trim_hard}));
     context_.streams.push_back(id);
@@ -91,6 +93,7 @@ Status Runtime::open_inputs(Observer* observer) {
     Input::Target target;
     target.spec = &pipeline_.streams[file.stream];
     target.stream = context_.streams[file.stream];
+    target.share = options_.share;
     for (const auto& stage : stages_) {
       for (const Stage::Input& input : stage->inputs()) {
         if (input.stream != target.stream) continue;
@@ -191,7 +194,8 @@ bool Runtime::housekeep() {
     last_policy_look_ = now;
     for (const auto& stage : stages_) stage->poll_policy();
   }
-  if (!stopping_ && options_.should_stop && options_.should_stop()) begin_stop();
+  const bool asked = stop_asked_ || (options_.should_stop && options_.should_stop());
+  if (!stopping_ && asked) begin_stop();
   return stopping_;
 }
 
@@ -213,7 +217,7 @@ void Runtime::take_commands() {
 // Whether a call that waits for the store is to end with its error.
 bool Runtime::gives_up() const {
   if (serving_) return options_.real_clock->steady() >= stop_by_.load();
-  return options_.should_stop && options_.should_stop();
+  return stop_asked_ || (options_.should_stop && options_.should_stop());
 }
 
 void Runtime::begin_stop() {
@@ -261,22 +265,52 @@ std::unique_ptr<Watchdog> Runtime::watch_calls() {
   return watchdog;
 }
 
-Result<RunEnd> Runtime::run() {
-  const std::unique_ptr<Watchdog> watchdog = watch_calls();
-  // What an operator said while nobody ran holds before anything moves.
-  if (inbox_) SLUICE_TRY(inbox_->apply_all(store_));
-  auto end = manual_ != nullptr ? run_stepped() : run_threads();
-  // Says what is durable before anybody is told that it is done. A poisoned store says no again.
+// What an operator said while nobody ran holds before anything moves.
+Status Runtime::begin() { return inbox_ ? inbox_->apply_all(store_) : Status::ok(); }
+
+// Says what is durable before anybody is told that it is done. A poisoned store says no again.
+Result<RunEnd> Runtime::finish(Result<RunEnd> end) {
   const Status flushed = store_.flush(store_.last_commit());
   if (end.is_ok() && !flushed.is_ok()) return flushed;
   return end;
 }
 
+Result<RunEnd> Runtime::run_together(std::span<Runtime* const> runtimes) {
+  std::vector<std::unique_ptr<Watchdog>> watchdogs;
+  for (Runtime* runtime : runtimes) watchdogs.push_back(runtime->watch_calls());
+  for (Runtime* runtime : runtimes) SLUICE_TRY(runtime->begin());
+  if (runtimes.front()->manual_ != nullptr) {
+    Result<RunEnd> end = run_stepped(runtimes);
+    for (Runtime* runtime : runtimes) end = runtime->finish(std::move(end));
+    return end;
+  }
+  if (runtimes.size() == 1) return runtimes[0]->finish(runtimes[0]->run_threads());
+  std::vector<Result<RunEnd>> ends(runtimes.size(), RunEnd::kDrained);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < runtimes.size(); ++i) {
+    threads.emplace_back([&, i] {
+      ends[i] = runtimes[i]->finish(runtimes[i]->run_threads());
+      if (ends[i].is_ok()) return;
+      for (Runtime* other : runtimes) other->stop();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  // One that failed tells more than those that were stopped for it.
+  const auto failed = std::ranges::find_if(ends, [](const auto& end) { return !end.is_ok(); });
+  if (failed != ends.end()) return std::move(*failed);
+  const bool drained =
+      std::ranges::all_of(ends, [](const auto& end) { return *end == RunEnd::kDrained; });
+  return drained ? RunEnd::kDrained : RunEnd::kStopped;
+}
+
 // --- One thread, recorded time ---
 
-Status Runtime::step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max) {
-  if (options_.scheduler != nullptr) return step_as_scheduled(next_due, rounds_max);
-  const std::vector<Actor*> all = actors();
+Status Runtime::step_until_idle(std::span<Runtime* const> runtimes,
+                                std::optional<WallTime>& next_due, uint64_t rounds_max) {
+  std::vector<Actor*> all;
+  for (Runtime* runtime : runtimes) std::ranges::copy(runtime->actors(), std::back_inserter(all));
+  if (Scheduler* const scheduler = runtimes.front()->options_.scheduler)
+    return step_as_scheduled(*scheduler, all, next_due, rounds_max);
   uint64_t rounds = 0;
   for (bool worked = true; worked;) {
     if (rounds++ == rounds_max)
@@ -291,20 +325,22 @@ Status Runtime::step_until_idle(std::optional<WallTime>& next_due, uint64_t roun
       if (progress.next_due && (!next_due || *progress.next_due < *next_due))
         next_due = progress.next_due;
     }
-    if (housekeep() && settled()) return Status::ok();
+    bool stopped = true;
+    for (Runtime* runtime : runtimes) stopped = runtime->housekeep() && stopped;
+    if (stopped && std::ranges::all_of(runtimes, &Runtime::settled)) return Status::ok();
   }
   return Status::ok();
 }
 
 // Idle is whoever had nothing to do since anything was last done; all of them idle is the end.
-Status Runtime::step_as_scheduled(std::optional<WallTime>& next_due, uint64_t rounds_max) {
-  const std::vector<Actor*> all = actors();
+Status Runtime::step_as_scheduled(Scheduler& scheduler, const std::vector<Actor*>& all,
+                                  std::optional<WallTime>& next_due, uint64_t rounds_max) {
   std::vector<Actor*> ready = all;
   for (uint64_t steps = 0; !ready.empty(); ++steps) {
     if (steps / all.size() >= rounds_max)
       return Status(Code::kInvalid, "the stages do not come to rest: still busy after " +
                                         std::to_string(steps) + " steps");
-    SLUICE_ASSIGN(index, options_.scheduler->next(ready));
+    SLUICE_ASSIGN(index, scheduler.next(ready));
     Actor* const actor = ready[index];
     const Progress progress = actor->step();
     if (!progress.error.is_ok()) return progress.error.within(actor->name());
@@ -320,30 +356,34 @@ Status Runtime::step_as_scheduled(std::optional<WallTime>& next_due, uint64_t ro
   return Status::ok();
 }
 
-Result<RunEnd> Runtime::run_stepped() {
+Result<RunEnd> Runtime::run_stepped(std::span<Runtime* const> runtimes) {
+  ManualClock& clock = *runtimes.front()->manual_;
   for (;;) {
     Input* next_input = nullptr;
     WallTime input_time = WallTime::max();
-    for (const auto& input : inputs_) {
-      SLUICE_ASSIGN(time, input->next_time());
-      if (!time || *time >= input_time) continue;
-      next_input = input.get();
-      input_time = *time;
+    for (const Runtime* runtime : runtimes) {
+      for (const auto& input : runtime->inputs_) {
+        SLUICE_ASSIGN(time, input->next_time());
+        if (!time || *time >= input_time) continue;
+        next_input = input.get();
+        input_time = *time;
+      }
     }
     // Time begins with the first line, not before: sources look at the world as it was then.
-    if (next_input != nullptr && to_us(manual_->now()) == 0) manual_->advance_to(input_time);
+    if (next_input != nullptr && to_us(clock.now()) == 0) clock.advance_to(input_time);
 
     std::optional<WallTime> next_due;
-    SLUICE_TRY(step_until_idle(next_due));
-    if (stopping_) return RunEnd::kStopped;
+    SLUICE_TRY(step_until_idle(runtimes, next_due));
+    if (std::ranges::any_of(runtimes, &Runtime::stopping_)) return RunEnd::kStopped;
     if (next_input != nullptr && (!next_due || input_time <= *next_due)) {
-      manual_->advance_to(input_time);
-      SLUICE_TRY(next_input->append(kRecordedLinesMax, manual_->now()).status());
+      clock.advance_to(input_time);
+      SLUICE_TRY(next_input->append(kRecordedLinesMax, clock.now()).status());
       continue;
     }
-    if (next_input == nullptr && all_idle()) return RunEnd::kDrained;
+    if (next_input == nullptr && std::ranges::all_of(runtimes, &Runtime::all_idle))
+      return RunEnd::kDrained;
     if (!next_due) return Status(Code::kInvalid, "entries are pending and nothing is due: stuck");
-    manual_->advance_to(*next_due);
+    clock.advance_to(*next_due);
   }
 }
 
@@ -351,9 +391,10 @@ Status Runtime::settle() { return advance(Micros(0)); }
 
 Status Runtime::advance(Micros by) {
   const WallTime until = manual_->now() + by;
+  Runtime* const self = this;
   for (;;) {
     std::optional<WallTime> next_due;
-    SLUICE_TRY(step_until_idle(next_due, kSettleRoundsMax));
+    SLUICE_TRY(step_until_idle({&self, 1}, next_due, kSettleRoundsMax));
     if (manual_->now() >= until) return Status::ok();
     // Nothing is due at or before now: it was just done.
     manual_->advance_to(next_due ? std::min(*next_due, until) : until);

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ struct RunOptions {
 
   // Folder in which an operator's commands arrive; empty: none are taken.
   std::string inbox;
+
+  // Its part of the entries, when several runtimes divide them; each has a store of its own.
+  Share share;
 
   // Real time, for things that are not part of the recorded world: policy files, progress.
   const Clock* real_clock = nullptr;
@@ -83,7 +87,16 @@ class Runtime final : private stream::Listener {
   //
   // Errors: the first fatal one of any actor; kIo means the store is poisoned and the process
   // should exit. Whatever was not committed happens again at the next start.
-  Result<RunEnd> run();
+  Result<RunEnd> run() {
+    Runtime* const self = this;
+    return run_together({&self, 1});
+  }
+  // The same for runtimes that divide the entries of one pipeline, and have one clock when time is
+  // recorded. What ends one with an error ends all. [control]
+  static Result<RunEnd> run_together(std::span<Runtime* const> runtimes);
+
+  // Ends a run as `should_stop` does. [any]
+  void stop() { stop_asked_ = true; }
 
   // Instead of `run`, with recorded time: does all that is due now. [control]
   //
@@ -112,10 +125,15 @@ class Runtime final : private stream::Listener {
   void stream_appended(stream::StreamId stream) override;
   void key_changed(std::string_view key) override;
 
+  Status begin();
+  Result<RunEnd> finish(Result<RunEnd> end);
   Result<RunEnd> run_threads();
-  Result<RunEnd> run_stepped();
-  Status step_until_idle(std::optional<WallTime>& next_due, uint64_t rounds_max = UINT64_MAX);
-  Status step_as_scheduled(std::optional<WallTime>& next_due, uint64_t rounds_max);
+  static Result<RunEnd> run_stepped(std::span<Runtime* const> runtimes);
+  static Status step_until_idle(std::span<Runtime* const> runtimes,
+                                std::optional<WallTime>& next_due,
+                                uint64_t rounds_max = UINT64_MAX);
+  static Status step_as_scheduled(Scheduler& scheduler, const std::vector<Actor*>& all,
+                                  std::optional<WallTime>& next_due, uint64_t rounds_max);
   void thread_main(Actor& actor);
   void begin_stop();
   bool all_idle() const;
@@ -151,6 +169,7 @@ class Runtime final : private stream::Listener {
   Micros last_look_{0};
   Micros last_policy_look_{0};
   bool stopping_ = false;
+  std::atomic<bool> stop_asked_{false};
 
   // With threads.
   std::atomic<bool> quit_{false};

@@ -63,12 +63,16 @@ Progress Source::step() {
     failed(call_.fault() ? call_.fault()->detail : call_.detail);
     return progress;
   }
-  const auto emissions = call_.emissions();
+  auto emissions = call_.emissions();
   const auto measures = call_.take_measures();
   next_poll_ = call_.now() + Micros(code == SLUICE_POLL_IDLE ? call_.after_us : 0);
   const std::string key = due_key();
   const std::string due = std::to_string(to_us(next_poll_)) + " " + std::to_string(polls_ + 1);
   stream::Unit unit = call_.take_unit();
+  if (const Status kept = keep_share(unit, emissions); !kept.is_ok()) {
+    failed(kept.text());
+    return progress;
+  }
   // First: it tells a poll of another host, and a commit that is made again and was done, from a
   // position that somebody moved.
   stream::Condition mine;
@@ -116,6 +120,31 @@ Progress Source::step() {
   }
   if (code == SLUICE_POLL_END) stopped_ = true;
   return progress;
+}
+
+// Each share polls the world for itself, and what it finds of the others they find as well: their
+// entries, and keys such as the snapshot of a symbol.
+Status Source::keep_share(stream::Unit& unit, std::vector<Call::Emission>& emissions) const {
+  const Share& share = context_.share;
+  if (share.is_whole()) return Status::ok();
+  for (const Call::Emission& emission : emissions)
+    if (const stream::FieldsView fields(emission.fields); share.takes(fields) && !share.of(fields))
+      return Status(Code::kInvalid, "what it emitted on " + emission.port->name + " has no " +
+                                        share.by + ", which says the shard");
+  const auto foreign = [&](std::string_view encoded) {
+    return !share.takes(stream::FieldsView(encoded));
+  };
+  std::erase_if(emissions, [&](const auto& emission) { return foreign(emission.fields); });
+  const auto of_other = [&](std::string_view key) {
+    return std::ranges::any_of(spec_.kind->keys, [&](const plugin::KeyFamily& keys) {
+      const auto value = value_in_key(key, keys.pattern, share.by);
+      return value && share_of(*value, share.count) != share.index;
+    });
+  };
+  std::erase_if(unit.effects, [&](const stream::Effect& effect) {
+    return effect.kind == stream::EffectKind::kEmit ? foreign(effect.bytes) : of_other(effect.key);
+  });
+  return Status::ok();
 }
 
 std::string Source::due_key() const {

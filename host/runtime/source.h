@@ -2,7 +2,8 @@
 //
 // When the next poll is due is kept in the store, in the same unit as what the last one did: a
 // restart neither skips a poll nor adds one, and of hosts that share a store one polls at a time:
-// the unit applies only while that key is what this host saw last.
+// the unit applies only while that key is what this host saw last. Runtimes that divide the entries
+// poll each for themselves, and keep of what is emitted and put what is theirs.
 #pragma once
 
 #include <atomic>
@@ -34,6 +35,9 @@ class Source final : public Actor {
  private:
   Source(const StageContext& context, const graph::StageSpec& spec);
   std::string due_key() const;
+  // Takes out what other shares emit and put. Errors: kInvalid for an entry that does not say whose
+  // it is.
+  Status keep_share(stream::Unit& unit, std::vector<Call::Emission>& emissions) const;
   void take_due(const std::optional<stream::KeyValue>& value);
   // Says that a poll came to nothing and when to try again.
   void failed(std::string_view why);

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "runtime/dead_letter.h"
-#include "runtime/json_member.h"
 
 namespace sluice::runtime {
 
@@ -483,15 +482,8 @@ ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
   auto item = std::make_unique<Item>();
   item->delivery = std::move(delivery);
   item->wire = wire;
-  if (spec_.order_by) {
-    const stream::Fields& fields = item->delivery.entry.fields;
-    auto key = fields.find(*spec_.order_by);
-    if (key) {
-      item->order_key = *key;
-    } else if (auto payload = fields.find("payload"); payload || (payload = fields.find("data"))) {
-      item->order_key = json_member(*payload, *spec_.order_by).value_or("");
-    }
-  }
+  const stream::FieldsView fields = item->delivery.entry.fields.view();
+  if (spec_.order_by) item->order_key = find_value(fields, *spec_.order_by).value_or("");
   if (item->delivery.delivery_count > 1) {
     item->alone = item->delivery.delivery_count >= kSuspectDeliveries;
     if (external_ && !SLUICE_MUTANT(act_forgotten)) {
@@ -499,6 +491,14 @@ ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
         item->doom = {"store_error", recalled.text()};
     }
   }
+  // Handled here, one symbol would have two ledgers and its limits twice. What acts already goes
+  // on.
+  const auto share = context_.share.of(fields);
+  if (share && *share != context_.share.index && item->phase == Phase::kProcess && !item->doom)
+    item->doom = {"wrong_shard", "its " + context_.share.by + " belongs to shard " +
+                                     std::to_string(*share) + " of " +
+                                     std::to_string(context_.share.count) + ", and it came in " +
+                                     std::to_string(context_.share.index)};
   return item;
 }
 

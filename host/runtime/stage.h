@@ -29,6 +29,7 @@
 #include "runtime/measure.h"
 #include "runtime/observer.h"
 #include "runtime/probe.h"
+#include "runtime/share.h"
 #include "runtime/watchdog.h"
 
 namespace sluice::runtime {
@@ -63,6 +64,7 @@ struct StageContext {
   uint64_t seed = 0;
   // Other hosts may read from the same groups: what they left is claimed, what waits is renewed.
   bool shared = false;
+  Share share;  // what comes from outside is looked at: only this is handled
 };
 
 // Outputs, clock and store of a stage or source, as its calls see them.
