@@ -140,6 +140,10 @@ class Builder {
       if (key.name != "kind" && of_embedded == redis) continue;  // no effect
       if (key.form == Form::kPath) {
         engine.members.push_back(engine_path(node));
+      } else if (const Node::Member* list = node.find(key.name); key.form == Form::kTexts) {
+        if (list == nullptr) continue;
+        engine.members.push_back(scalar(key.name, Type::kText, list->value));
+        add_items(engine.members.back(), pipeline_.engine.per_shard);
       } else {
         add(engine, key, node);
       }

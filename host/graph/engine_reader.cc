@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uint64_t kShardsMax = 16'384;  // slots of a cluster
+constexpr uint64_t kShardsMax = 256;  // a host has threads for each
 constexpr uint64_t kReplicasMax = 100;
 constexpr uint64_t kSegmentBytesMin = 4096, kSegmentBytesMax = 1 << 30;
 constexpr uint64_t kCheckpointBytesMax = uint64_t{1} << 40;
@@ -28,7 +28,7 @@ class EngineReader {
   void read(const Node::Member& member) {
     const Keys keys(findings_, member.value, "engine", member.spot,
                     {"kind", "path", "url", "durability", "segment_bytes", "checkpoint_bytes",
-                     "shards", "shard_by", "consumer", "min_replicas"});
+                     "shards", "shard_by", "per_shard", "consumer", "min_replicas"});
     // One file for both kinds then, with the keys of both.
     if (const Node* kind = keys.find("kind")) {
       chosen_by_variable_ = !kind->variables.empty();
@@ -53,8 +53,9 @@ class EngineReader {
     read_sizes(keys);
     read_shards(keys);
     read_sharing(keys);
-    for (const std::string_view key : {"path", "durability", "segment_bytes", "checkpoint_bytes",
-                                       "url", "shards", "shard_by", "consumer", "min_replicas"}) {
+    for (const std::string_view key :
+         {"path", "durability", "segment_bytes", "checkpoint_bytes", "url", "shards", "shard_by",
+          "per_shard", "consumer", "min_replicas"}) {
       const Node::Member* idle = keys.member(key);
       const bool of_embedded = is_of_embedded(key);
       if (idle == nullptr || of_embedded != redis || chosen_by_variable_) continue;
@@ -89,6 +90,9 @@ class EngineReader {
     if (const Node* shards = keys.find("shards"))
       engine_.shards = static_cast<uint32_t>(
           read_count(findings_, *shards, "engine.shards", 1, kShardsMax).value_or(1));
+    if (const Node* patterns = keys.find("per_shard"))
+      engine_.per_shard =
+          read_texts(findings_, *patterns, "engine.per_shard").value_or(std::vector<std::string>());
     if (const Node* field = engine_.shards > 1 ? keys.need("shard_by") : keys.find("shard_by"))
       engine_.shard_by = read_text(findings_, *field, "engine.shard_by").value_or("");
   }
@@ -119,8 +123,9 @@ class EngineReader {
 
   void forget_redis() {
     engine_.url.clear();
-    engine_.shards = 1;
+    engine_.shards = 0;
     engine_.shard_by.clear();
+    engine_.per_shard.clear();
     engine_.consumer.clear();
     engine_.min_replicas = 0;
   }

@@ -637,16 +637,30 @@ stages:
      R"(Keep one of the stages. What differs by symbol belongs in its policy.)"},
 
     {Fault::kNoCommonSlot,
-     R"(The names of one unit must lie in one slot of the cluster: with `shards` above 1 this
-stage's keys do not carry `shard_by` as their hash tag; without, its streams and dead
-letters have no common one, or it touches keys, which never have that. Redis refuses to
-commit such a unit, so no entry of the stage could ever be acked.)",
-     R"(engine: { kind: redis, url: "redis://10.0.0.5:6379", shards: 4, shard_by: symbol }
+     R"(The names of one unit must lie in one slot of the cluster, and without `shards` names are
+as they are: this stage's streams and dead letters have no common hash tag, or it touches
+keys, which never have that. Redis refuses to commit such a unit, so no entry of the stage
+could ever be acked.)",
+     R"(engine: { kind: redis, url: "redis+cluster://10.0.0.5" }
 # instead:
-engine: { kind: redis, url: "redis://10.0.0.5:6379" })",
-     R"(Run without `shards`, or use plugins whose keys are tagged with the field, such as
-`quantum:position:{{symbol}}`. On a cluster without `shards` name all streams of a stage
-with one tag, such as `{a}plans` and `{a}dead`.)"},
+engine: { kind: redis, url: "redis+cluster://10.0.0.5", shards: 1 })",
+     R"(Write `shards: 1`: every name of the pipeline then begins with one hash tag. A stage that
+touches no keys can do without: name all its streams with one tag, such as `{a}plans` and
+`{a}dead`.)"},
+
+    {Fault::kOneOverShards,
+     R"(With several shards every key is in the shard of the entry it belongs to. These keys
+belong to no entry: their pattern has neither the field of `shard_by` nor an id (a name
+that ends in _id). Each shard would have one of its own: a daily limit of 20 trades would
+be 20 for each shard, a kill switch set in one shard would stop that one only, and what
+compares symbols would see those of its own shard.)",
+     R"(engine: { kind: redis, url: "redis+cluster://10.0.0.5", shards: 4, shard_by: symbol }
+# instead:
+engine: { kind: redis, url: "redis+cluster://10.0.0.5", shards: 1 })",
+     R"(Run it with `shards: 1`, which keeps everything in one slot. Where one for each shard is
+what you mean, divide the limits by their number and list the patterns in `per_shard`, as
+`sluice plugin describe` prints them: `per_shard: ["quantum:kill"]`. `sluice ctl` tells all
+shards.)"},
 
     {Fault::kPolicyUnreadable,
      R"(The policy's file is not there, or this user may not read it. With the hooks' defaults

@@ -90,8 +90,18 @@ constexpr auto kEngine = std::to_array<FileKey>({
     {"checkpoint_bytes", Form::kCount,
      "embedded only: log between two checkpoints; less starts faster and writes more", "67108864",
      false, kSegmentBytesMin, kCheckpointBytesMax},
-    {"shards", Form::kCount, "redis only: partitions of each stream", "1", false, 1, 16'384},
-    {"shard_by", Form::kText, "redis only: field whose value says which partition", ""},
+    {"shards", Form::kCount,
+     "redis only: parts into which entries and keys are divided, each in one slot of a cluster; 1 "
+     "puts all into one",
+     "", false, 1, 256},
+    {"shard_by", Form::kText,
+     "redis only: field of an entry, or member of its payload, whose value says which shard it is "
+     "in; needed with several",
+     ""},
+    {"per_shard", Form::kTexts,
+     "redis only: patterns of keys that are not of one entry and that each of several shards has "
+     "for itself, limits included",
+     ""},
     {"consumer", Form::kText,
      "redis only: this host among those that share its groups, the same after a restart; the "
      "host's name unless set",

@@ -17,7 +17,8 @@ enum class Section { kTop, kEngine, kStream, kAccount, kStage, kRetry, kDefaults
 // How a value is written.
 enum class Form {
   kText,
-  kName,  // a letter, then letters, digits, '_', '-' or '.'
+  kTexts,  // a list of texts
+  kName,   // a letter, then letters, digits, '_', '-' or '.'
   kPath,
   kCount,     // a whole number from `min` to `max`
   kDuration,  // from `min` to `max` milliseconds

@@ -242,6 +242,13 @@ class SchemaWriter {
         text("type", "string");
         pattern(kName);
         break;
+      case Form::kTexts:
+        text("type", "array");
+        key("items");
+        begin();
+        text("type", "string");
+        end();
+        break;
       default:
         types({"string", "number"});  // an unquoted 5 is a text as well
         break;

@@ -74,6 +74,7 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kSettingsRefused, kError, "the plugin refuses the settings"},
     {Fault::kKeysOwnedTwice, kError, "two stages own the same keys"},
     {Fault::kNoCommonSlot, kError, "keys of one unit cannot share a slot of a cluster"},
+    {Fault::kOneOverShards, kError, "keys for all entries would be one for each shard"},
     {Fault::kPolicyUnreadable, kError, "a policy file cannot be read"},
     {Fault::kPolicyRefused, kError, "a policy does not load or its tests fail"},
     {Fault::kPolicyUnused, kWarning, "a policy is given to a kind that has no hooks"},

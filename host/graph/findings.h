@@ -74,6 +74,7 @@ enum class Fault : int {
   kSettingsRefused = 314,
   kKeysOwnedTwice = 315,
   kNoCommonSlot = 316,
+  kOneOverShards = 317,
   // Policies.
   kPolicyUnreadable = 401,
   kPolicyRefused = 402,

@@ -137,6 +137,7 @@ class Loader {
         paths_.resolved("var/" + (pipeline_.name.empty() ? "pipeline" : pipeline_.name));
     pipeline_.engine.place = place(engine == nullptr ? tree_.spot : engine->spot);
     if (engine != nullptr) read_engine(findings_, paths_, *engine, options_, pipeline_.engine);
+    pipeline_.engine.pipeline = pipeline_.name;
     const Node* streams = top.need("streams");
     streams_known_ = streams != nullptr && streams->is_map();
     if (streams != nullptr) read_streams(*streams, top);

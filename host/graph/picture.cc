@@ -252,7 +252,8 @@ std::string engine_text(const Pipeline& pipeline) {
   const std::string_view clock = kClocks[static_cast<size_t>(pipeline.clock)];
   if (engine.kind == EngineKind::kRedis)
     return fmt::format(
-        "{}{}, clock {}", without_passwords(engine.url),
+        "{}{}{}, clock {}", without_passwords(engine.url),
+        engine.shards == 0 ? "" : fmt::format(", shards {}", engine.shards),
         engine.min_replicas == 0 ? "" : fmt::format(", min_replicas {}", engine.min_replicas),
         clock);
   std::string text = "embedded " + engine.path;

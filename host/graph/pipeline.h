@@ -61,10 +61,12 @@ enum class Durability { kCommit, kGroup, kOs };
 
 struct EngineSpec {
   EngineKind kind = EngineKind::kEmbedded;
-  std::string path;           // embedded: the store's folder
-  std::string url;            // redis
-  uint32_t shards = 1;        // redis: partitions of each stream
-  std::string shard_by;       // field whose value says which; keys of a unit carry it as hash tag
+  std::string path;      // embedded: the store's folder
+  std::string url;       // redis
+  uint32_t shards = 0;   // redis: parts of the pipeline; 0: not divided, names as they are
+  std::string shard_by;  // field whose value says which; set when there are several
+  std::vector<std::string> per_shard;  // patterns of keys that each shard has for itself
+  std::string pipeline;                // its name, which is in the names of its shards
   std::string consumer;       // redis: this host among those that share its groups; empty: its name
   uint32_t min_replicas = 0;  // redis: replicas that external effects wait for
   Durability durability = Durability::kGroup;
@@ -72,6 +74,9 @@ struct EngineSpec {
   uint64_t segment_bytes = 64 << 20;     // embedded: size of a log file
   uint64_t checkpoint_bytes = 64 << 20;  // embedded: log between two checkpoints
   Place place;
+
+  // Stores there are: one without shards.
+  uint32_t stores() const { return shards == 0 ? 1 : shards; }
 };
 
 // What an entry of this stream means when `run` accounts for what went in.

@@ -122,6 +122,18 @@ std::optional<std::string> read_text(Findings& findings, const Node& node, std::
   return node.text;
 }
 
+std::optional<std::vector<std::string>> read_texts(Findings& findings, const Node& node,
+                                                   std::string_view path) {
+  if (!node.is_list()) {
+    wrong_shape(findings, node, path, "a list such as [a, b]");
+    return std::nullopt;
+  }
+  std::vector<std::string> texts;
+  for (const Node& item : node.items)
+    if (auto text = read_text(findings, item, path)) texts.push_back(std::move(*text));
+  return texts;
+}
+
 std::optional<uint64_t> read_count(Findings& findings, const Node& node, std::string_view path,
                                    uint64_t min, uint64_t max) {
   const std::string wanted = fmt::format("a whole number from {} to {}", min, max);

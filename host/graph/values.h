@@ -54,6 +54,10 @@ bool is_secret_name(std::string_view name);
 // A text; flags an unquoted one that other YAML readers take for something else.
 std::optional<std::string> read_text(Findings& findings, const Node& node, std::string_view path);
 
+// A list of texts.
+std::optional<std::vector<std::string>> read_texts(Findings& findings, const Node& node,
+                                                   std::string_view path);
+
 // A whole number from `min` to `max`.
 std::optional<uint64_t> read_count(Findings& findings, const Node& node, std::string_view path,
                                    uint64_t min, uint64_t max);

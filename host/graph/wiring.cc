@@ -234,29 +234,55 @@ void check_tags(const Pipeline& pipeline, Findings& findings) {
     add(findings, Fault::kNoCommonSlot, stage.place,
         fmt::format("{} touches {} in one unit, which no hash tag keeps in one slot", stage.name,
                     joined(names)),
-        "names with one hash tag, such as {a}plans");
+        "names with one hash tag, such as {a}plans",
+        "write `shards: 1` in `engine`, which puts one before all names");
   }
 }
 
-// Sharded: every key a stage touches has the shard's field as its hash tag.
+// Whether the keys of a family belong to one entry, and so to its shard: they are named after the
+// field that tells shards apart, or after an id.
+bool is_of_an_entry(std::string_view pattern, std::string_view shard_by) {
+  for (size_t open = pattern.find('{'); open != pattern.npos; open = pattern.find('{', open + 1)) {
+    const std::string_view name = pattern.substr(open + 1, pattern.find('}', open) - open - 1);
+    if (name == shard_by || name == "id" || name.ends_with("_id")) return true;
+  }
+  return false;
+}
+
+// Several shards: what is one over all entries is one for each shard only where the file says so.
+void check_per_shard(const Pipeline& pipeline, Findings& findings) {
+  const EngineSpec& engine = pipeline.engine;
+  std::set<std::string> agreed, touched;
+  for (const std::string& pattern : engine.per_shard) agreed.insert(shape_of(pattern));
+  std::vector<std::string> patterns;
+  for (const StageSpec& stage : pipeline.stages) {
+    if (stage.kind == nullptr) return;
+    std::vector<std::string> common;
+    for (const plugin::KeyFamily& keys : stage.kind->keys) {
+      touched.insert(shape_of(keys.pattern));
+      patterns.push_back(keys.pattern);
+      if (is_of_an_entry(keys.pattern, engine.shard_by)) continue;
+      if (!agreed.contains(shape_of(keys.pattern))) common.push_back(keys.pattern);
+    }
+    if (!common.empty())
+      add(findings, Fault::kOneOverShards, stage.place,
+          fmt::format("{} has {} for all entries, and each of {} shards would have its own",
+                      stage.name, joined(common), engine.shards),
+          fmt::format("keys of one {{{}}} or of one id", engine.shard_by),
+          "where one for each shard is meant, limits included, list them in `engine.per_shard`");
+  }
+  for (const std::string& pattern : engine.per_shard)
+    if (!touched.contains(shape_of(pattern)))
+      add(findings, Fault::kKeyHasNoEffect, engine.place,
+          fmt::format("engine.per_shard names {}, which no stage touches", pattern),
+          "a pattern as `sluice plugin describe` prints it", suggested(pattern, patterns));
+}
+
 void check_slots(const Pipeline& pipeline, Findings& findings) {
   const EngineSpec& engine = pipeline.engine;
-  const bool sharded = engine.shards > 1 && !engine.shard_by.empty();
-  if (!sharded && engine.kind == EngineKind::kRedis && is_cluster(engine.url))
-    return check_tags(pipeline, findings);
-  if (!sharded) return;
-  const std::string tag = fmt::format("{{{{{}}}}}", engine.shard_by);
-  for (const StageSpec& stage : pipeline.stages) {
-    if (stage.kind == nullptr) continue;
-    std::vector<std::string> untagged;
-    for (const plugin::KeyFamily& keys : stage.kind->keys)
-      if (keys.pattern.find(tag) == keys.pattern.npos) untagged.push_back(keys.pattern);
-    if (!untagged.empty())
-      add(findings, Fault::kNoCommonSlot, stage.place,
-          fmt::format("{} touches {} in one unit, which no hash tag keeps in one slot", stage.name,
-                      joined(untagged)),
-          fmt::format("keys tagged {}", tag));
-  }
+  if (engine.kind != EngineKind::kRedis) return;
+  if (engine.shards == 0 && is_cluster(engine.url)) check_tags(pipeline, findings);
+  if (engine.shards > 1 && !engine.shard_by.empty()) check_per_shard(pipeline, findings);
 }
 
 // Stages and streams as one graph: stage i is node i, stream j is node stages + j.

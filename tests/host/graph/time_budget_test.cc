@@ -115,13 +115,36 @@ TEST_F(KeySpaces, TwoOwnersOfOneFamilyAreFound) {
   EXPECT_EQ(loaded.findings[0].place.line, 7);
 }
 
-TEST_F(KeySpaces, KeysWithoutACommonHashTagAreFoundWhenSharded) {
-  std::string sharded = text("", "");
-  sharded.insert(
-      sharded.find("streams:"),
-      "engine: { kind: redis, url: \"redis://localhost\", shards: 4, shard_by: symbol }\n");
+// Two stages with keys: `issue` has permit:{id}, `await` permit:{plan}.
+TEST_F(KeySpaces, KeysOfNoEntryAreFoundWithSeveralShardsUnlessListedForEach) {
+  const auto sharded = [this](const std::string& more) {
+    std::string file = text("", "");
+    return file.insert(file.find("streams:"),
+                       "engine: { kind: redis, url: \"redis://localhost\", " + more + " }\n");
+  };
   EXPECT_THAT(marks(text("", "")), IsEmpty());
-  EXPECT_THAT(marks(sharded), ElementsAre("S0316 6:3", "S0316 7:3"));
+  EXPECT_THAT(marks(sharded("shards: 1")), IsEmpty());
+  const Loaded loaded = load(sharded("shards: 4, shard_by: symbol"));
+  ASSERT_EQ(loaded.findings.size(), 1u);
+  EXPECT_EQ(loaded.findings[0].code, "S0317");
+  EXPECT_EQ(loaded.findings[0].place.line, 7);
+  EXPECT_EQ(loaded.findings[0].text,
+            "await has permit:{plan} for all entries, and each of 4 shards would have its own");
+  EXPECT_THAT(marks(sharded("shards: 4, shard_by: plan")), IsEmpty());
+  EXPECT_THAT(marks(sharded("shards: 4, shard_by: symbol, per_shard: [\"permit:{p}\"]")),
+              IsEmpty());
+}
+
+TEST_F(KeySpaces, AListedPatternThatNoStageTouchesIsFound) {
+  std::string file = text("", "");
+  file.insert(file.find("streams:"),
+              "engine: { kind: redis, url: \"redis://localhost\", shards: 4, shard_by: plan, "
+              "per_shard: [\"permits:{id}\"] }\n");
+  const Loaded loaded = load(file);
+  ASSERT_EQ(loaded.findings.size(), 1u);
+  EXPECT_EQ(loaded.findings[0].code, "S0110");
+  EXPECT_EQ(loaded.findings[0].text, "engine.per_shard names permits:{id}, which no stage touches");
+  EXPECT_EQ(loaded.findings[0].suggestion, "permit:{id}");
 }
 
 TEST_F(KeySpaces, StagesWithKeysAreFoundOnAClusterWithoutShards) {
@@ -129,6 +152,8 @@ TEST_F(KeySpaces, StagesWithKeysAreFoundOnAClusterWithoutShards) {
   cluster.insert(cluster.find("streams:"),
                  "engine: { kind: redis, url: \"redis+cluster://localhost\" }\n");
   EXPECT_THAT(marks(cluster), ElementsAre("S0316 6:3", "S0316 7:3"));
+  cluster.insert(cluster.find(" }\nstreams:"), ", shards: 1");
+  EXPECT_THAT(marks(cluster), IsEmpty()) << "one tag in front of all names";
 }
 
 TEST_F(KeySpaces, StreamsOfAStageWithoutACommonHashTagAreFoundOnACluster) {
