@@ -13,10 +13,10 @@ namespace {
 int run_audit(Common& common, const std::string& file) {
   return look_as_left(
       common, file, "audit",
-      [&common](const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
+      [](Common& to, const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
         SLUICE_ASSIGN(report, audit::audit(pipeline, store));
-        common.out << (common.format == Format::kJson ? audit_json(report)
-                                                      : audit_text(report, common.out_style));
+        to.out << (to.format == Format::kJson ? audit_json(report)
+                                              : audit_text(report, to.out_style));
         return report.holds() ? kFine : kFindings;
       });
 }

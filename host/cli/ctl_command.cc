@@ -1,17 +1,20 @@
 #include "cli/ctl_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <pwd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <thread>
 
 #include "cli/json_writer.h"
 #include "cli/store_access.h"
 #include "runtime/operator_inbox.h"
+#include "runtime/share.h"
 
 namespace sluice::cli {
 
@@ -31,6 +34,7 @@ class Ctl {
       : common_(common),
         place_(place),
         command_(std::move(command)),
+        shards_(shards_of(place.engine, command_)),
         inbox_(common.disk, runtime::inbox_folder(place.engine.path)) {}
 
   int run() {
@@ -63,13 +67,60 @@ class Ctl {
     }
   }
 
-  // Redis takes it from whoever comes, while hosts run.
+  // Redis takes it from whoever comes, while hosts run. Every shard is told, also when one is away:
+  // a kill switch that is set in some of them stops those.
   int apply_beside_hosts() {
-    const auto opened = open_for_writing(common_, place_);
-    if (!opened) return fail(common_, opened.status());
-    const Status applied = runtime::apply_command(*opened->store, command_);
-    if (!applied.is_ok()) return fail(common_, applied);
-    return tell(AppliedBy::kThis);
+    std::vector<Status> applied(shards_.size());
+    std::vector<std::thread> threads;  // one that is away keeps nobody waiting
+    for (size_t i = 0; i < shards_.size(); ++i)
+      threads.emplace_back([this, &applied, i] { applied[i] = apply_in(shards_[i]); });
+    for (std::thread& thread : threads) thread.join();
+    std::vector<std::string> done, not_done;
+    Status failed;
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      (applied[i].is_ok() ? done : not_done).push_back(std::to_string(shards_[i]));
+      if (!applied[i].is_ok()) failed = applied[i];
+    }
+    if (not_done.empty()) return tell(AppliedBy::kThis);
+    if (shards_.size() == 1) return fail(common_, failed);
+    return fail(common_,
+                Status(failed.code(),
+                       fmt::format("not done in shard {} of {}, {}: {}; say it again",
+                                   fmt::join(not_done, ", "), place_.engine.stores(),
+                                   done.empty() ? "nor in any other"
+                                                : fmt::format("done in {}", fmt::join(done, ", ")),
+                                   failed.text())));
+  }
+
+  // Opens nothing but the operators' stream: each name costs a call, and a wait where nobody
+  // answers.
+  Status apply_in(uint32_t shard) const {
+    const SystemClock clock;
+    SLUICE_ASSIGN(
+        store, open_store(common_, place_.engine, StoreUse::kChange, clock, false, nullptr, shard));
+    if (place_.pipeline() != nullptr)
+      for (const graph::StreamSpec& spec : place_.pipeline()->streams)
+        if (spec.name == runtime::kOperatorStream)
+          SLUICE_TRY(store->open_stream(spec.name, {spec.keep, spec.trim_hard}).status());
+    return runtime::apply_command(*store, command_);
+  }
+
+  // What is about a symbol is for the shard that has it, where symbols tell shards apart.
+  static std::vector<uint32_t> shards_of(const graph::EngineSpec& engine,
+                                         const runtime::OperatorCommand& command) {
+    if (!command.symbol.empty() && engine.shard_by == "symbol")
+      return {runtime::share_of(command.symbol, engine.stores())};
+    std::vector<uint32_t> all(engine.stores());
+    std::iota(all.begin(), all.end(), 0u);
+    return all;
+  }
+
+  // "all 4 shards", "shard 2 of 4"; empty when there is one.
+  std::string shards_text() const {
+    const uint32_t count = place_.engine.stores();
+    if (count == 1) return {};
+    return shards_.size() == count ? fmt::format("all {} shards", count)
+                                   : fmt::format("shard {} of {}", shards_.front(), count);
   }
 
   // False while a run has the store.
@@ -104,8 +155,9 @@ class Ctl {
   int tell(AppliedBy by) {
     const bool host = by == AppliedBy::kHost;
     std::string still;
-    if (command_.command == "kill_off") {
-      const auto store = open_for_reading(common_, place_);
+    for (const uint32_t shard : shards_) {
+      if (command_.command != "kill_off" || !still.empty()) break;
+      const auto store = open_for_reading(common_, place_, shard);
       if (!store) return fail(common_, store.status());
       const auto other = (*store)->get(runtime::kGlobalKillKey);
       if (!other) return fail(common_, other.status());
@@ -118,11 +170,17 @@ class Ctl {
       json.member("id", command_.id).member("command", command_.command);
       json.member("symbol", command_.symbol).member("amount", command_.amount);
       json.member("reason", command_.reason).member("by", command_.by);
-      json.member("still_set", still).end_object();
+      json.member("still_set", still);
+      if (place_.engine.stores() > 1) {
+        json.key("shards").begin_array();
+        for (const uint32_t shard : shards_) json.value(shard);
+        json.end_array();
+      }
+      json.end_object();
       common_.out << json.text() << '\n';
       return kFine;
     }
-    common_.out << done_text()
+    common_.out << done_text() << (shards_text().empty() ? "" : " In " + shards_text() + ".")
                 << (on_redis(place_.engine) ? " Every host of this Redis sees it at once.\n"
                     : host                  ? " The running host has applied it.\n"
                            : " No host was running; it holds from the next start on.\n");
@@ -145,6 +203,7 @@ class Ctl {
   Common& common_;
   const StorePlace& place_;
   const runtime::OperatorCommand command_;
+  const std::vector<uint32_t> shards_;  // that are told
   runtime::OperatorInbox inbox_;
 };
 

@@ -1,5 +1,7 @@
 #include "cli/dlq_command.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -29,6 +31,7 @@ struct DlqOptions {
   std::string file;
   std::vector<std::string> ids;
   std::string reason, stage, stream;
+  std::optional<uint32_t> shard;
   uint64_t limit = 0;
   bool all = false;
 };
@@ -200,25 +203,41 @@ int list_letters(Common& common, const DlqOptions& options, const DeadLetterFilt
   return kFine;
 }
 
+// The pipeline's or the folder's store, and the one shard of it that is meant.
+std::optional<StorePlace> find_place(Common& common, const DlqOptions& options, int& exit) {
+  auto place = find_store(common, options.file, exit);
+  if (!place || !options.shard) return place;
+  if (*options.shard >= place->engine.stores()) {
+    exit = fail(common, kUsage,
+                Status(Code::kInvalid, fmt::format("--shard {}: expected less than {}",
+                                                   *options.shard, place->engine.stores())));
+    return std::nullopt;
+  }
+  place->only = options.shard;
+  return place;
+}
+
 // The parts that reading commands share.
-int with_store(
-    Common& common, const DlqOptions& options,
-    const std::function<int(const stream::Store&, std::span<const stream::StreamId>)>& use) {
+int with_store(Common& common, const DlqOptions& options,
+               const std::function<int(Common&, const stream::Store&,
+                                       std::span<const stream::StreamId>)>& use) {
   int exit = kFine;
-  const auto place = find_store(common, options.file, exit);
+  const auto place = find_place(common, options, exit);
   if (!place) return exit;
   const auto names = dead_names(common, *place, options);
   if (names.empty()) return kUsage;
-  const auto store = open_for_reading(common, *place);
-  if (!store) return fail(common, store.status());
-  return use(**store, existing(**store, names));
+  return each_shard(common, *place, "dlq", [&](Common& to, uint32_t shard) {
+    const auto store = open_for_reading(to, *place, shard);
+    if (!store) return fail(to, store.status());
+    return use(to, **store, existing(**store, names));
+  });
 }
 
 int run_ls(Common& common, const DlqOptions& options) {
-  return with_store(common, options, [&](const auto& store, auto streams) {
+  return with_store(common, options, [&](Common& to, const auto& store, auto streams) {
     if (options.reason.empty() && options.stage.empty() && options.limit == 0)
-      return list_groups(common, options, store, streams);
-    return list_letters(common, options, {{}, options.reason, options.stage}, store, streams);
+      return list_groups(to, options, store, streams);
+    return list_letters(to, options, {{}, options.reason, options.stage}, store, streams);
   });
 }
 
@@ -254,27 +273,31 @@ int run_show(Common& common, const DlqOptions& options) {
   int exit = kFine;
   const auto filter = filter_of(common, options, exit);
   if (!filter) return exit;
-  return with_store(common, options, [&](const auto& store, auto streams) -> int {
-    std::vector<EntryId> found;
-    JsonWriter json;
-    std::string text;
-    json.begin_array();
-    const Status read = visit_dead_letters(store, streams, *filter, [&](DeadLetterEntry&& letter) {
-      found.push_back(letter.entry.id);
-      add_letter(json, letter, true);
-      text += (text.empty() ? "" : "\n") + letter_text(letter, common.out_style);
-      return true;
-    });
-    if (!read.is_ok()) return fail(common, read);
-    json.end_array();
-    if (common.format == Format::kJson)
-      common.out << json.text() << '\n';
-    else
-      common.out << text;
-    for (const EntryId id : missing_ids(*filter, found))
-      exit = fail(common, kFindings, Status(Code::kNotFound, "no dead letter " + id.text()));
-    return exit;
-  });
+  std::vector<EntryId> found;
+  const int shown =
+      with_store(common, options, [&](Common& to, const auto& store, auto streams) -> int {
+        JsonWriter json;
+        std::string text;
+        json.begin_array();
+        const Status read =
+            visit_dead_letters(store, streams, *filter, [&](DeadLetterEntry&& letter) {
+              found.push_back(letter.entry.id);
+              add_letter(json, letter, true);
+              text += (text.empty() ? "" : "\n") + letter_text(letter, to.out_style);
+              return true;
+            });
+        if (!read.is_ok()) return fail(to, read);
+        json.end_array();
+        if (to.format == Format::kJson)
+          to.out << json.text() << '\n';
+        else
+          to.out << text;
+        return kFine;
+      });
+  if (shown != kFine) return shown;
+  for (const EntryId id : missing_ids(*filter, found))
+    exit = fail(common, kFindings, Status(Code::kNotFound, "no dead letter " + id.text()));
+  return exit;
 }
 
 // --- Replaying and dropping
@@ -352,22 +375,29 @@ int run_change(Common& common, const DlqOptions& options, Change change) {
   if (options.ids.empty() && options.reason.empty() && options.stage.empty() && !options.all)
     return fail(common, kUsage,
                 Status(Code::kInvalid, "say which: ids, --reason, --stage or --all"));
-  const auto place = find_store(common, options.file, exit);
+  const auto place = find_place(common, options, exit);
   if (!place) return exit;
+  // Two shards may have given the same id.
+  if (!options.ids.empty() && place->engine.stores() > 1 && !place->only)
+    return fail(common, kUsage,
+                Status(Code::kInvalid, "say whose ids they are with --shard, as `ls` shows it"));
   const auto names = dead_names(common, *place, options);
   if (names.empty()) return kUsage;
-  const auto opened = open_for_writing(common, *place);
-  if (!opened) return fail(common, opened.status());
-  if (const auto records = runtime::operator_stream(*opened->store); !records)
-    return fail(common, records.status());
-  const auto changed = change_all(*opened->store, existing(*opened->store, names), *filter, change);
-  if (!changed) return fail(common, changed.status());
-  common.out << (common.format == Format::kJson ? change_json(*changed)
-                                                : change_text(*changed, change, common.out_style));
-  if (common.format == Format::kHuman)
-    for (const Unmoved& letter : changed->unmoved)
-      fail(common, kFindings, Status(Code::kNotFound, letter.id.text() + ": " + letter.why));
-  return changed->unmoved.empty() ? kFine : kFindings;
+  return each_shard(common, *place, "dlq", [&](Common& to, uint32_t shard) -> int {
+    const auto opened = open_for_writing(to, *place, shard);
+    if (!opened) return fail(to, opened.status());
+    if (const auto records = runtime::operator_stream(*opened->store); !records)
+      return fail(to, records.status());
+    const auto changed =
+        change_all(*opened->store, existing(*opened->store, names), *filter, change);
+    if (!changed) return fail(to, changed.status());
+    to.out << (to.format == Format::kJson ? change_json(*changed)
+                                          : change_text(*changed, change, to.out_style));
+    if (to.format == Format::kHuman)
+      for (const Unmoved& letter : changed->unmoved)
+        fail(to, kFindings, Status(Code::kNotFound, letter.id.text() + ": " + letter.why));
+    return changed->unmoved.empty() ? kFine : kFindings;
+  });
 }
 
 // Commits the units and waits until they are durable.
@@ -509,6 +539,7 @@ void add_dlq(CLI::App& app, Common& common) {
     CLI::App* sub = command->add_subcommand(name, help);
     sub->add_option("FILE", options->file, "Pipeline file, or the folder of a store")->required();
     sub->add_option("--stream", options->stream, "Stream to look on (default: those of the file)");
+    sub->add_option("--shard", options->shard, "Only this shard, from 0 (default: all)");
     sub->callback([&common, options, run] {
       common.action = [&common, options, run] { return run(common, *options); };
     });

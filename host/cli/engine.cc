@@ -9,6 +9,7 @@
 #include "engine/embedded_store.h"
 #include "graph/effective.h"
 #include "redis/network.h"
+#include "redis/shard_store.h"
 #include "redis/url.h"
 #include "runtime/operator_command.h"
 
@@ -97,17 +98,13 @@ Result<redis::Options> redis_options(const graph::EngineSpec& engine, StoreUse u
 
 Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::EngineSpec& engine,
                                                   StoreUse use, const Clock& clock, bool recorded,
-                                                  const graph::Pipeline* pipeline) {
+                                                  const graph::Pipeline* pipeline, uint32_t shard) {
   if (!on_redis(engine)) {
     return use == StoreUse::kLook
                ? as_store(engine::EmbeddedStore::open_read_only(engine.path, common.disk, clock))
                : as_store(engine::EmbeddedStore::open(engine.path, embedded_options(engine, use),
                                                       common.disk, clock));
   }
-  if (engine.shards > 1)
-    return Status(Code::kInvalid, fmt::format("engine.shards is {}: streams cannot be divided yet, "
-                                              "expected 1",
-                                              engine.shards));
   auto options = redis_options(engine, use);
   if (!options) return options.status().within("engine.url");
   options->recorded = recorded;
@@ -115,6 +112,9 @@ Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::E
   if (use == StoreUse::kRun && pipeline != nullptr)
     options->servers.target.login.client_name += "-" + pipeline->name;
   auto store = as_store(redis::RedisStore::open(*options, redis::system_network(), clock));
+  if (store && engine.shards > 0)
+    store = std::unique_ptr<stream::Store>(new redis::ShardStore(
+        std::move(store).value(), redis::shard_prefix(engine.pipeline, shard)));
   if (store && use != StoreUse::kRun && pipeline != nullptr)
     SLUICE_TRY(find_streams(**store, *pipeline));
   return store;

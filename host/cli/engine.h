@@ -20,7 +20,8 @@ enum class StoreUse {
 
 // The store of `engine`. `clock` outlives it; on Redis it counts only when time is `recorded`,
 // else the server's does. `pipeline`, which may be null, names the connections of a run, and else
-// the streams that `Store::streams` lists on Redis before they are opened.
+// the streams that `Store::streams` lists on Redis before they are opened. Of a pipeline in shards
+// it is that of `shard`; there are `engine.stores()`.
 //
 // Errors: kNotFound for an embedded store that is only looked at and is not there; kConflict while
 //         another process writes an embedded store; kUnavailable when Redis cannot be reached;
@@ -28,7 +29,8 @@ enum class StoreUse {
 Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::EngineSpec& engine,
                                                   StoreUse use, const Clock& clock,
                                                   bool recorded = false,
-                                                  const graph::Pipeline* pipeline = nullptr);
+                                                  const graph::Pipeline* pipeline = nullptr,
+                                                  uint32_t shard = 0);
 
 // How this program reads pipeline files: with all its engines.
 graph::LoadOptions load_options();

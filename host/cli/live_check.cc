@@ -24,6 +24,7 @@
 #include "engine/maintenance.h"
 #include "graph/findings.h"
 #include "redis/network.h"
+#include "redis/shard_store.h"
 
 namespace sluice::cli {
 
@@ -98,11 +99,11 @@ class LiveCheck {
 
  private:
   void say(const char* topic, std::string text) {
-    report_.topics.push_back({topic, std::move(text)});
+    report_.topics.push_back({topic, shard_ + text});
   }
   void add(Fault fault, const graph::Place& place, std::string text, std::string expected = {},
            std::string suggestion = {}) {
-    findings_.add(fault, place.line, place.column, std::move(text), std::move(expected),
+    findings_.add(fault, place.line, place.column, shard_ + text, std::move(expected),
                   std::move(suggestion));
   }
 
@@ -126,15 +127,24 @@ class LiveCheck {
     // Looks with the rights of a host, so that what is missing is said now.
     auto options = redis_options(pipeline_.engine, StoreUse::kChange);
     if (!options) return;
-    const auto store = redis::RedisStore::open(*options, redis::system_network(), clock_);
-    if (!store) {
-      add(Fault::kStoreUnusable, pipeline_.engine.place, store.status().text(),
-          "a user with the rights that docs/redis.md lists");
-      return;
+    const graph::EngineSpec& engine = pipeline_.engine;
+    for (uint32_t shard = 0; shard < engine.stores(); ++shard) {
+      auto opened = redis::RedisStore::open(*options, redis::system_network(), clock_);
+      if (!opened) {
+        add(Fault::kStoreUnusable, engine.place, opened.status().text(),
+            "a user with the rights that docs/redis.md lists");
+        return;
+      }
+      std::unique_ptr<stream::Store> store = std::move(opened).value();
+      if (engine.shards > 0)
+        store = std::make_unique<redis::ShardStore>(std::move(store),
+                                                    redis::shard_prefix(engine.pipeline, shard));
+      for (const graph::StreamSpec& spec : pipeline_.streams) store->find_stream(spec.name);
+      if (engine.shards > 1) shard_ = fmt::format("shard {}: ", shard);
+      check_streams(*store);
+      check_lost(*store);
     }
-    for (const graph::StreamSpec& spec : pipeline_.streams) (*store)->find_stream(spec.name);
-    check_streams(**store);
-    check_lost(**store);
+    shard_.clear();
   }
 
   static Fault fault_of(ServerFault::Kind kind) {
@@ -418,6 +428,7 @@ class LiveCheck {
   const Clock& clock_;
   graph::Findings findings_;
   LiveReport report_;
+  std::string shard_;  // in front of what is said of one of several: "shard 2: "
 };
 
 }  // namespace

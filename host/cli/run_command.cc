@@ -82,19 +82,24 @@ void end_of_hung(std::string_view text) {
   std::abort();
 }
 
+using Stores = std::vector<std::unique_ptr<stream::Store>>;       // one for each shard
+using Runtimes = std::vector<std::unique_ptr<runtime::Runtime>>;  // one for each shard
+
 // One line that is rewritten: how far the input is read, what came out.
 class ProgressBar {
  public:
   ProgressBar(std::ostream& out, bool enabled) : out_(out), enabled_(enabled) {}
 
-  void draw(const runtime::Runtime& runtime, const Account& account, WallTime now, bool recorded) {
+  void draw(const Runtimes& runtimes, const Account& account, WallTime now, bool recorded) {
     if (!enabled_) return;
     uint64_t bytes = 0, total = 0, lines = 0;
-    for (const auto& input : runtime.inputs()) {
-      const runtime::InputCounts counts = input->counts();
-      bytes += counts.bytes;
-      total += input->total_bytes().value_or(0);
-      lines += counts.lines + counts.skipped;
+    for (const auto& runtime : runtimes) {
+      for (const auto& input : runtime->inputs()) {
+        const runtime::InputCounts counts = input->counts();
+        bytes += counts.bytes;
+        total += input->total_bytes().value_or(0);
+        lines += counts.lines + counts.skipped;
+      }
     }
     std::string bar;
     if (total > 0) {
@@ -175,12 +180,19 @@ std::set<std::string_view> entrances(const graph::Pipeline& pipeline,
 }
 
 uint64_t entered_so_far(const graph::Pipeline& pipeline, const runtime::Runtime& runtime,
-                        const stream::Store& store) {
+                        const Stores& stores) {
   const std::set<std::string_view> names = entrances(pipeline, runtime);
   uint64_t added = 0;
-  for (const stream::StreamInfo& info : store.streams())
-    if (names.contains(info.name)) added += info.entries_added;
+  for (const auto& store : stores)
+    for (const stream::StreamInfo& info : store->streams())
+      if (names.contains(info.name)) added += info.entries_added;
   return added;
+}
+
+uint64_t open_entries(const Runtimes& runtimes) {
+  uint64_t open = 0;
+  for (const auto& runtime : runtimes) open += runtime->open_entries();
+  return open;
 }
 
 // What one run needs, in the order it is made.
@@ -194,60 +206,82 @@ class Run {
     for (const std::string& text : request_.inputs) {
       auto input = parse_input(pipeline_, text);
       if (!input) return fail(common_, kUsage, input.status());
+      if (input->path == "-" && shards() > 1)
+        return fail(common_, kUsage,
+                    Status(Code::kInvalid,
+                           "--input -: each shard reads the whole input, and standard input can be "
+                           "read once; give a file"));
       options.inputs.push_back(std::move(input).value());
     }
     if (const Status clock = choose_clock(options); !clock.is_ok())
       return fail(common_, kUsage, clock);
     const Clock& clock = recorded_ ? static_cast<const Clock&>(manual_) : common_.clock;
-    auto store =
-        open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_, &pipeline_);
-    if (!store) return fail(common_, store.status());
+    Stores stores;
+    for (uint32_t shard = 0; shard < shards(); ++shard) {
+      auto store = open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_,
+                              &pipeline_, shard);
+      if (!store) return fail(common_, store.status());
+      stores.push_back(std::move(store).value());
+    }
 
     Account account(pipeline_);
     ProgressBar progress(common_.err, common_.err_is_terminal && common_.format == Format::kHuman);
-    const runtime::Runtime* running = nullptr;
+    Runtimes runtimes;
     options.real_clock = &common_.clock;
     options.on_hung = end_of_hung;
     if (!on_redis(pipeline_.engine)) options.inbox = runtime::inbox_folder(pipeline_.engine.path);
-    options.should_stop = [&] {
-      if (running != nullptr && !serves_) progress.draw(*running, account, clock.now(), recorded_);
-      return g_signals.load() > 0;
-    };
     serves_ = !options.ends_when_drained();
     ops::PluginMetrics metrics(pipeline_);
     if (ops::has_metrics(pipeline_)) options.metrics = &metrics;
-    auto runtime = runtime::Runtime::open(pipeline_, **store, clock, recorded_ ? &manual_ : nullptr,
-                                          &account, std::move(options));
-    if (!runtime) return fail(common_, runtime.status());
-    running = runtime->get();
-    account.set_runtime(running);
+    for (uint32_t shard = 0; shard < shards(); ++shard) {
+      options.share = {shard, shards(), pipeline_.engine.shard_by};
+      // The first draws for all of them.
+      options.should_stop = [&, draws = shard == 0] {
+        if (draws && running_ && !serves_) progress.draw(runtimes, account, clock.now(), recorded_);
+        return g_signals.load() > 0;
+      };
+      auto runtime = runtime::Runtime::open(pipeline_, *stores[shard], clock,
+                                            recorded_ ? &manual_ : nullptr, &account, options);
+      if (!runtime) return fail(common_, runtime.status());
+      runtimes.push_back(std::move(runtime).value());
+    }
+    running_ = true;
+    account.set_runtime(runtimes.front().get());
     std::unique_ptr<ops::MetricsServer> server;
     if (serves_) {  // a replay ends before anybody scrapes it
-      auto opened = ops::MetricsServer::open({pipeline_, *running, **store}, metrics);
+      std::vector<ops::HostView> views;
+      for (uint32_t shard = 0; shard < shards(); ++shard)
+        views.push_back({pipeline_, *runtimes[shard], *stores[shard],
+                         shards() > 1 ? std::to_string(shard) : std::string()});
+      auto opened = ops::MetricsServer::open(std::move(views), metrics);
       if (!opened) return fail(common_, opened.status());
       server = std::move(opened).value();
     }
-    const uint64_t open_before = running->open_entries();
-    const uint64_t entered_before = entered_so_far(pipeline_, *running, **store);
+    const uint64_t open_before = open_entries(runtimes);
+    const uint64_t entered_before = entered_so_far(pipeline_, *runtimes.front(), stores);
     announce();
     if (server != nullptr)
       for (const std::string& url : server->urls()) log::info("metrics at {}", url);
 
     const Micros began = common_.clock.steady();
+    std::vector<runtime::Runtime*> together;
+    for (const auto& runtime : runtimes) together.push_back(runtime.get());
     auto end = [&] {
       const Running guard;
-      return (*runtime)->run();
+      return runtime::Runtime::run_together(together);
     }();
     progress.clear();
     if (!end) return fail(common_, end.status());
 
     Account::Summary summary = account.summary();
     summary.open_before = open_before;
-    summary.open_after = running->open_entries();
-    summary.entered = entered_so_far(pipeline_, *running, **store) - entered_before;
-    for (const auto& input : running->inputs()) {
-      summary.entered += input->counts().bad;
-      summary.known += input->counts().skipped;
+    summary.open_after = open_entries(runtimes);
+    summary.entered = entered_so_far(pipeline_, *runtimes.front(), stores) - entered_before;
+    for (const auto& runtime : runtimes) {
+      for (const auto& input : runtime->inputs()) {
+        summary.entered += input->counts().bad;
+        summary.known += input->counts().skipped;
+      }
     }
     summary.partial = !request_.only.empty();
     report(summary, *end, common_.clock.steady() - began);
@@ -268,14 +302,17 @@ class Run {
     return Status::ok();
   }
 
+  uint32_t shards() const { return pipeline_.engine.stores(); }
+
   void announce() const {
     if (common_.format == Format::kJson) return;
     const std::string which = request_.only.empty()
                                   ? plural(pipeline_.stages.size(), "stage", "stages")
                                   : fmt::format("only {}", fmt::join(request_.only, ", "));
-    common_.err << fmt::format("{}: {}, store {} ({}), {} clock{}\n", pipeline_.name, which,
-                               store_name(pipeline_.engine), promise_text(pipeline_.engine),
-                               recorded_ ? "recorded" : "wall",
+    common_.err << fmt::format("{}: {}, store {}{} ({}), {} clock{}\n", pipeline_.name, which,
+                               store_name(pipeline_.engine),
+                               shards() > 1 ? fmt::format(" in {} shards", shards()) : "",
+                               promise_text(pipeline_.engine), recorded_ ? "recorded" : "wall",
                                serves_ ? "; stop with ctrl-c" : "");
   }
 
@@ -297,6 +334,7 @@ class Run {
   ManualClock manual_;
   bool recorded_ = false;
   bool serves_ = false;
+  bool running_ = false;  // all are open
 };
 
 int run_once(Common& common, const RunRequest& request) {

@@ -180,14 +180,17 @@ Status check_file(Common& common, const std::string& path, const graph::Schema& 
 Status check_stream(Common& common, Gate& gate, Report& report) {
   const graph::EngineSpec engine = gate.file->pipeline.engine;
   const StorePlace place{std::move(gate.file), engine};
-  SLUICE_ASSIGN(store, open_for_reading(common, place));
-  const stream::StreamId stream = store->find_stream(gate.source->name);
-  if (stream == 0) return Status::ok();  // nothing was ever written
-  return stream::each_entry(*store, stream, [&](const stream::Entry& entry) {
-    report.count();
-    if (const auto violation = gate.schema->check(entry.fields.view()))
-      report.entry_offends(entry.id.text(), *violation);
-  });
+  for (uint32_t shard = 0; shard < engine.stores(); ++shard) {
+    SLUICE_ASSIGN(store, open_for_reading(common, place, shard));
+    const stream::StreamId stream = store->find_stream(gate.source->name);
+    if (stream == 0) continue;  // nothing was ever written
+    SLUICE_TRY(stream::each_entry(*store, stream, [&](const stream::Entry& entry) {
+      report.count();
+      if (const auto violation = gate.schema->check(entry.fields.view()))
+        report.entry_offends(entry.id.text(), *violation);
+    }));
+  }
+  return Status::ok();
 }
 
 }  // namespace

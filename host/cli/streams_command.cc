@@ -16,20 +16,26 @@ Micros age_of(const stream::GroupInfo& group, WallTime now) {
   return group.oldest ? std::max(Micros(0), now - *group.oldest) : Micros(0);
 }
 
-int run_streams(Common& common, const std::string& file) {
-  int exit = kFine;
-  const auto place = find_store(common, file, exit);
-  if (!place) return exit;
-  const auto store = open_for_reading(common, *place);
+int show_streams(Common& common, const StorePlace& place, uint32_t shard) {
+  const auto store = open_for_reading(common, place, shard);
   if (!store) return fail(common, store.status());
-  const auto streams = ordered_streams(**store, place->pipeline());
+  const auto streams = ordered_streams(**store, place.pipeline());
   // Under a recorded clock an entry ages with the recording, not while nobody runs it.
   const bool recorded =
-      place->pipeline() != nullptr && place->pipeline()->clock == graph::ClockMode::kRecorded;
+      place.pipeline() != nullptr && place.pipeline()->clock == graph::ClockMode::kRecorded;
   const WallTime now = recorded ? (*store)->last_commit_time() : common.clock.now();
   common.out << (common.format == Format::kJson ? streams_json(streams, now)
                                                 : streams_table(streams, now, common.out_style));
   return kFine;
+}
+
+int run_streams(Common& common, const std::string& file) {
+  int exit = kFine;
+  const auto place = find_store(common, file, exit);
+  if (!place) return exit;
+  return each_shard(common, *place, "streams", [&place](Common& to, uint32_t shard) {
+    return show_streams(to, *place, shard);
+  });
 }
 
 }  // namespace

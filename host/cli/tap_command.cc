@@ -34,16 +34,23 @@ int run_tap(Common& common, const TapOptions& options) {
   int exit = kFine;
   const auto place = find_store(common, options.file, exit);
   if (!place) return exit;
-  const auto store = open_for_reading(common, *place);
-  if (!store) return fail(common, store.status());
   const std::string name = place->stream_name(options.stream);
-  const stream::StreamId stream = (*store)->find_stream(name);
-  if (stream == 0)
-    return fail(common, kStore,
-                Status(Code::kNotFound, "no stream \"" + name + "\" in " + place->name() +
-                                            "; `sluice streams " + options.file + "` lists them"));
-  const Status done = tap(**store, stream, from, options.limit, common.out);
-  return done.is_ok() ? static_cast<int>(kFine) : fail(common, done);
+  const uint32_t shards = place->engine.stores();
+  bool found = false;
+  for (uint32_t shard = 0; shard < shards; ++shard) {
+    const auto store = open_for_reading(common, *place, shard);
+    if (!store) return fail(common, store.status());
+    const stream::StreamId stream = (*store)->find_stream(name);
+    if (stream == 0) continue;
+    found = true;
+    const Status done = tap(**store, stream, from, options.limit, common.out,
+                            shards > 1 ? std::optional(shard) : std::nullopt);
+    if (!done.is_ok()) return fail(common, done);
+  }
+  if (found) return kFine;
+  return fail(common, kStore,
+              Status(Code::kNotFound, "no stream \"" + name + "\" in " + place->name() +
+                                          "; `sluice streams " + options.file + "` lists them"));
 }
 
 }  // namespace
@@ -54,24 +61,27 @@ EntryId before(EntryId id) {
   return id;
 }
 
-std::string entry_line(const stream::Entry& entry) {
+std::string entry_line(const stream::Entry& entry, std::optional<uint32_t> shard) {
   JsonWriter json;
   json.begin_object().member("id", entry.id.text());
-  for (const stream::FieldView& field : entry.fields.view())
-    json.member(field.name == "id" ? "field.id" : field.name, field.value);
+  if (shard) json.member("shard", *shard);
+  for (const stream::FieldView& field : entry.fields.view()) {
+    const bool taken = field.name == "id" || (shard && field.name == "shard");
+    json.member(taken ? "field." + std::string(field.name) : std::string(field.name), field.value);
+  }
   json.end_object();
   return std::string(json.text()) + '\n';
 }
 
 Status tap(const stream::Store& store, stream::StreamId stream, EntryId from, uint64_t limit,
-           std::ostream& out) {
+           std::ostream& out, std::optional<uint32_t> shard) {
   EntryId after = before(from);
   uint64_t left = limit == 0 ? std::numeric_limits<uint64_t>::max() : limit;
   while (left > 0) {
     SLUICE_ASSIGN(entries, store.range(stream, after,
                                        static_cast<size_t>(std::min<uint64_t>(left, kReadAtOnce))));
     if (entries.empty()) break;
-    for (const stream::Entry& entry : entries) out << entry_line(entry);
+    for (const stream::Entry& entry : entries) out << entry_line(entry, shard);
     if (!out) return Status(Code::kIo, "cannot write to the output");
     after = entries.back().id;
     left -= entries.size();
@@ -86,7 +96,8 @@ void add_tap(CLI::App& app, Common& common) {
   command->add_option("STREAM", options->stream, "Key of the stream in the file, or its name")
       ->required();
   command->add_option("--from", options->from, "First entry id (default: the oldest)");
-  command->add_option("--limit", options->limit, "At most this many entries (default: all)");
+  command->add_option("--limit", options->limit,
+                      "At most this many entries, of each shard (default: all)");
   command->callback([&common, options] {
     common.action = [&common, options] { return run_tap(common, *options); };
   });

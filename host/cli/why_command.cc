@@ -12,22 +12,23 @@ namespace sluice::cli {
 namespace {
 
 int run_why(Common& common, const std::string& file, const std::string& id) {
-  return look_as_left(
+  bool found = false;
+  const int exit = look_as_left(
       common, file, "why",
-      [&](const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
+      [&](Common& to, const graph::Pipeline& pipeline, const stream::Store& store) -> Result<int> {
         SLUICE_ASSIGN(story, audit::tell(pipeline, store, id));
-        if (story.happenings.empty())
-          return fail(
-              common, kFindings,
+        if (story.happenings.empty()) return kFine;
+        found = true;
+        to.out << (to.format == Format::kJson ? why_json(story) : why_text(story, to.out_style));
+        return kFine;
+      });
+  if (found || exit != kFine) return exit;
+  return fail(common, kFindings,
               Status(Code::kNotFound,
                      "nothing in the store has the id \"" + id +
                          "\"; expected the id of a decision's entry, a plan id, a trace or "
                          "correlation id, or a client order id. What is trimmed is not known "
                          "any more"));
-        common.out << (common.format == Format::kJson ? why_json(story)
-                                                      : why_text(story, common.out_style));
-        return kFine;
-      });
 }
 
 void add_ids(std::string& text, const char* one, const char* many,

@@ -23,6 +23,7 @@ using Family = prometheus::MetricFamily;
 ClientMetric labelled(const HostView& view, std::vector<ClientMetric::Label> labels) {
   ClientMetric metric;
   metric.label.push_back({"pipeline", view.pipeline.name});
+  if (!view.shard.empty()) metric.label.push_back({"shard", view.shard});
   for (ClientMetric::Label& label : labels) metric.label.push_back(std::move(label));
   return metric;
 }
@@ -173,14 +174,14 @@ constexpr auto kMetrics = std::to_array<HostMetric>({
 
 std::span<const HostMetric> host_metrics() { return kMetrics; }
 
-std::vector<prometheus::MetricFamily> collect_host(const HostView& view) {
+std::vector<prometheus::MetricFamily> collect_host(std::span<const HostView> views) {
   std::vector<prometheus::MetricFamily> families;
   for (const HostMetric& metric : kMetrics) {
     prometheus::MetricFamily& out = families.emplace_back();
     out.name = metric.name;
     out.help = metric.doc;
     out.type = metric.type;
-    metric.fill(view, out);
+    for (const HostView& view : views) metric.fill(view, out);
   }
   return families;
 }

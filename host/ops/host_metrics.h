@@ -4,6 +4,7 @@
 #include <prometheus/metric_family.h>
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,9 +19,11 @@ struct HostView {
   const graph::Pipeline& pipeline;
   const runtime::Runtime& runtime;
   const stream::Store& store;
+  std::string shard = {};  // a label of every series; empty: there is none
 };
 
-// Every series has the label `pipeline` as well. Counters start at 0 with the process.
+// Every series has the label `pipeline` as well, and `shard` where there are several. Counters
+// start at 0 with the process.
 struct HostMetric {
   std::string_view name;
   prometheus::MetricType type;
@@ -32,7 +35,7 @@ struct HostMetric {
 // All of them, in the order of the page.
 std::span<const HostMetric> host_metrics();
 
-// As they are now. Stages count for themselves; this only reads. [any]
-std::vector<prometheus::MetricFamily> collect_host(const HostView& view);
+// As they are now, of all shards. Stages count for themselves; this only reads. [any]
+std::vector<prometheus::MetricFamily> collect_host(std::span<const HostView> views);
 
 }  // namespace sluice::ops

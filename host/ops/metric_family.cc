@@ -61,12 +61,25 @@ MetricFamily::Series& MetricFamily::series_of(const runtime::Measure& measure) {
   return series;
 }
 
-void MetricFamily::collect(const stream::Store& store, prometheus::MetricFamily& out) const {
+// nullopt when a store cannot say.
+static std::optional<int64_t> sum_of(std::span<const stream::Store* const> stores,
+                                     const std::string& counter) {
+  int64_t sum = 0;
+  for (const stream::Store* store : stores) {
+    const auto reserved = store->counter(counter);
+    if (!reserved) return std::nullopt;
+    sum += *reserved;
+  }
+  return sum;
+}
+
+void MetricFamily::collect(std::span<const stream::Store* const> stores,
+                           prometheus::MetricFamily& out) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [key, series] : series_) {
     double value = series.value;
     if (!series.counter.empty()) {
-      const auto reserved = store.counter(series.counter);
+      const auto reserved = sum_of(stores, series.counter);
       if (!reserved) continue;
       value = static_cast<double>(*reserved);
     }

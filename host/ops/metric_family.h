@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +36,9 @@ class MetricFamily {
 
   const std::string& name() const { return metric_.name; }
 
-  // Puts the series as they are now behind those `out` has. A gauge whose counter cannot be read is
-  // left out.
-  void collect(const stream::Store& store, prometheus::MetricFamily& out) const;
+  // Puts the series as they are now behind those `out` has; a gauge shows the sum of its counter
+  // over `stores`, and is left out when one cannot be read.
+  void collect(std::span<const stream::Store* const> stores, prometheus::MetricFamily& out) const;
 
  private:
   struct Series {

@@ -72,9 +72,9 @@ std::string bind_error(const std::string& address) {
 class MetricsServer::Page {
  public:
   // Throws what the server throws when it cannot bind.
-  Page(const HostView& view, const PluginMetrics& metrics, const std::string& address)
+  Page(const std::vector<HostView>& views, const PluginMetrics& metrics, const std::string& address)
       : host_(host_of(address)),
-        collector_(std::make_shared<Collector>(view, metrics, address)),
+        collector_(std::make_shared<Collector>(views, metrics, address)),
         exposer_(address) {
     exposer_.RegisterCollectable(collector_);
   }
@@ -86,20 +86,24 @@ class MetricsServer::Page {
 
  private:
   struct Collector final : prometheus::Collectable {
-    Collector(const HostView& view_in, const PluginMetrics& metrics_in, std::string address_in)
-        : view(view_in), metrics(metrics_in), address(std::move(address_in)) {}
+    Collector(const std::vector<HostView>& views_in, const PluginMetrics& metrics_in,
+              std::string address_in)
+        : views(views_in), metrics(metrics_in), address(std::move(address_in)) {
+      for (const HostView& view : views) stores.push_back(&view.store);
+    }
 
     std::vector<prometheus::MetricFamily> Collect() const override {
-      auto families = metrics.collect(address, view.store);
-      if (address != view.pipeline.metrics.address) return families;
-      auto all = collect_host(view);
+      auto families = metrics.collect(address, stores);
+      if (address != views.front().pipeline.metrics.address) return families;
+      auto all = collect_host(views);
       std::ranges::move(families, std::back_inserter(all));
       return all;
     }
 
-    const HostView view;
+    const std::vector<HostView> views;
     const PluginMetrics& metrics;
     const std::string address;
+    std::vector<const stream::Store*> stores;  // fixed after construction
   };
 
   const std::string host_;
@@ -109,12 +113,12 @@ class MetricsServer::Page {
 
 bool has_metrics(const graph::Pipeline& pipeline) { return !addresses(pipeline).empty(); }
 
-Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const HostView& view,
+Result<std::unique_ptr<MetricsServer>> MetricsServer::open(std::vector<HostView> views,
                                                            const PluginMetrics& metrics) {
   std::unique_ptr<MetricsServer> server(new MetricsServer());
-  for (const Named& named : addresses(view.pipeline)) {
+  for (const Named& named : addresses(views.front().pipeline)) {
     try {
-      server->pages_.push_back(std::make_unique<Page>(view, metrics, named.address));
+      server->pages_.push_back(std::make_unique<Page>(views, metrics, named.address));
     } catch (const std::exception&) {
       return Status(Code::kIo, fmt::format("{}:{}:{}: metrics of {}: {} cannot be bound: {}",
                                            named.place.file, named.place.line, named.place.column,

@@ -24,10 +24,11 @@ bool has_metrics(const graph::Pipeline& pipeline);
 // Threads: [control]; two threads of its own for each page read and answer.
 class MetricsServer {
  public:
-  // Binds all addresses and serves until destroyed. `metrics` and what `view` names outlive it.
+  // Binds all addresses and serves until destroyed. `metrics` and what `views` name outlive it: one
+  // for each shard of the pipeline, at least one.
   //
   // Errors: kIo; names file, line, whose address it is, the address and why it cannot be bound.
-  static Result<std::unique_ptr<MetricsServer>> open(const HostView& view,
+  static Result<std::unique_ptr<MetricsServer>> open(std::vector<HostView> views,
                                                      const PluginMetrics& metrics);
   ~MetricsServer();
 

@@ -72,8 +72,8 @@ void PluginMetrics::measured(const graph::StageSpec& stage,
   }
 }
 
-std::vector<prometheus::MetricFamily> PluginMetrics::collect(std::string_view address,
-                                                             const stream::Store& store) const {
+std::vector<prometheus::MetricFamily> PluginMetrics::collect(
+    std::string_view address, std::span<const stream::Store* const> stores) const {
   std::vector<prometheus::MetricFamily> families;
   const auto page = pages_.find(address);
   if (page == pages_.end()) return families;
@@ -82,7 +82,7 @@ std::vector<prometheus::MetricFamily> PluginMetrics::collect(std::string_view ad
     out.name = name;
     out.help = metric.doc;
     out.type = metric.type;
-    for (const auto& family : metric.families) family->collect(store, out);
+    for (const auto& family : metric.families) family->collect(stores, out);
   }
   return families;
 }

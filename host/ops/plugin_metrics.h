@@ -25,9 +25,10 @@ class PluginMetrics final : public runtime::MetricSink {
 
   void measured(const graph::StageSpec& stage, std::span<const runtime::Measure> measures) override;
 
-  // The metrics of one page, by name, as they are now.
+  // The metrics of one page, by name, as they are now; counters of the store are added up over
+  // `stores`.
   std::vector<prometheus::MetricFamily> collect(std::string_view address,
-                                                const stream::Store& store) const;
+                                                std::span<const stream::Store* const> stores) const;
 
  private:
   // Families of one name on one page.

@@ -73,8 +73,9 @@ class MetricsTest : public sluice::testing::PipelineTest {
 
   // The plugins' part of a page.
   std::string page(const std::string& address = "127.0.0.1:1") const {
+    const stream::Store* const store = store_.get();
     return prometheus::TextSerializer().prometheus::Serializer::Serialize(
-        metrics_->collect(address, *store_));
+        metrics_->collect(address, {&store, 1}));
   }
 
   void TearDown() override {
@@ -201,7 +202,7 @@ TEST_F(MetricsTest, AScraperOfARunReadsWhatTheStagesDid) {
   load_stages("metrics: \"127.0.0.1:0\"\n",
               "  count: { use: probe.counting, from: in, deliveries_max: 2 }\n");
   feed(line("A") + line("A") + line("B", "retry") + line("C", "reject"));
-  const auto server = MetricsServer::open({*pipeline_, *runtime_, *store_}, *metrics_);
+  const auto server = MetricsServer::open({{*pipeline_, *runtime_, *store_}}, *metrics_);
   ASSERT_TRUE(server) << server.status().text();
   ASSERT_THAT((*server)->urls(), SizeIs(1));
   const std::string text = get((*server)->urls()[0]);
@@ -229,7 +230,7 @@ TEST_F(MetricsTest, AScraperOfARunReadsWhatTheStagesDid) {
 TEST_F(MetricsTest, AStagesOwnPageHasNoneOfTheHosts) {
   load_stages("", "  count: { use: probe.counting, from: in, metrics: \"localhost:0\" }\n");
   feed(line("A"));
-  const auto server = MetricsServer::open({*pipeline_, *runtime_, *store_}, *metrics_);
+  const auto server = MetricsServer::open({{*pipeline_, *runtime_, *store_}}, *metrics_);
   ASSERT_TRUE(server) << server.status().text();
   ASSERT_THAT((*server)->urls(), SizeIs(1));
   const std::string text = get((*server)->urls()[0]);
@@ -241,7 +242,7 @@ TEST_F(MetricsTest, AStagesOwnPageHasNoneOfTheHosts) {
 TEST_F(MetricsTest, PagesAreReadWhileStagesCount) {
   load_stages("metrics: \"127.0.0.1:0\"\nmetrics_series_max: 50\n", kCounting);
   feed(line("A"));
-  const auto server = MetricsServer::open({*pipeline_, *runtime_, *store_}, *metrics_);
+  const auto server = MetricsServer::open({{*pipeline_, *runtime_, *store_}}, *metrics_);
   ASSERT_TRUE(server) << server.status().text();
   const graph::StageSpec& stage = pipeline_->stages.front();
   std::thread counter([&] {
@@ -271,7 +272,7 @@ TEST_F(MetricsTest, AnAddressInUseIsAStartUpErrorThatNamesWhoseItIs) {
   load_stages(
       "", "  count:\n    use: probe.counting\n    from: in\n    metrics: \"" + address + "\"\n");
   feed(line("A"));
-  const auto server = MetricsServer::open({*pipeline_, *runtime_, *store_}, *metrics_);
+  const auto server = MetricsServer::open({{*pipeline_, *runtime_, *store_}}, *metrics_);
   ::close(socket);
   ASSERT_FALSE(server);
   EXPECT_EQ(server.status().text(), pipeline_->file + ":12:14: metrics of stage count: " + address +
@@ -303,7 +304,7 @@ TEST_F(MetricsTest, NothingIsServedWhereNoAddressIsNamed) {
   load_stages("metrics: \"\"\n", kCounting);
   EXPECT_FALSE(has_metrics(*pipeline_));
   feed(line("A"));
-  const auto server = MetricsServer::open({*pipeline_, *runtime_, *store_}, *metrics_);
+  const auto server = MetricsServer::open({{*pipeline_, *runtime_, *store_}}, *metrics_);
   ASSERT_TRUE(server);
   EXPECT_THAT((*server)->urls(), IsEmpty());
 }
