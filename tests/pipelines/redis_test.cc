@@ -13,12 +13,15 @@
 #include <map>
 #include <random>
 #include <set>
+#include <sstream>
 
 #include "common/permit.h"
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
 #include "fixtures/redis_server.h"
+#include "redis/cluster.h"
 #include "redis/redis_store.h"
+#include "redis/shard_store.h"
 
 namespace sluice {
 namespace {
@@ -27,6 +30,7 @@ using testing::Ended;
 using testing::eventually;
 using ::testing::HasSubstr;
 using testing::Program;
+using testing::RedisCluster;
 using testing::RedisServer;
 
 const std::string kTrade = SLUICE_SOURCE_DIR "/pipelines/trade.yaml";
@@ -98,8 +102,9 @@ class RedisTest : public ::testing::Test {
   }
 
   // With an empty url on the embedded engine.
-  Program start_trade(const std::string& url, const std::string& input) const {
-    return Program({"run", kTrade, "--input", input, "--format", "json"}, folder_, variables(url));
+  Program start_trade(const std::string& url, const std::string& input,
+                      const std::string& file = kTrade) const {
+    return Program({"run", file, "--input", input, "--format", "json"}, folder_, variables(url));
   }
   // The first lines of the sample.
   std::string few_decisions(int lines) const {
@@ -124,15 +129,43 @@ class RedisTest : public ::testing::Test {
     return store ? terminal_records(**store) : std::multiset<std::string>();
   }
 
-  std::multiset<std::string> records_on(const RedisServer& server) const {
+  std::unique_ptr<stream::Store> open_store(const std::string& url) const {
     redis::Options options;
-    auto target = redis::parse_url(server.url());
+    auto target = redis::parse_url(url);
     EXPECT_TRUE(target.is_ok());
     options.servers.target = std::move(target).value();
     options.tracking = false;
-    const auto store = redis::RedisStore::open(options, redis::system_network(), clock_);
+    auto store = redis::RedisStore::open(options, redis::system_network(), clock_);
     EXPECT_TRUE(store.is_ok()) << store.status().text();
-    return store ? terminal_records(**store) : std::multiset<std::string>();
+    return std::move(store).value();
+  }
+  std::multiset<std::string> records_on(const RedisServer& server) const {
+    return terminal_records(*open_store(server.url()));
+  }
+  std::multiset<std::string> records_in_shards(const std::string& url, uint32_t shards) const {
+    std::multiset<std::string> all;
+    for (uint32_t shard = 0; shard < shards; ++shard)
+      all.merge(terminal_records(
+          redis::ShardStore(open_store(url), redis::shard_prefix("trade", shard))));
+    return all;
+  }
+
+  // The trade pipeline as it ships, with more lines in its `engine`.
+  std::string write_trade(const std::string& engine) const {
+    namespace fs = std::filesystem;
+    const fs::path root = fs::path(folder_) / "own", source = SLUICE_SOURCE_DIR;
+    fs::create_directories(root / "pipelines");
+    fs::create_directory_symlink(source / "lua", root / "lua");
+    fs::create_directory_symlink(source / "pipelines/schemas", root / "pipelines/schemas");
+    std::ostringstream text;
+    text << std::ifstream(kTrade).rdbuf();
+    std::string file = text.str();
+    const size_t at = file.find("  url: ");
+    EXPECT_NE(at, file.npos);
+    file.insert(at, engine);
+    const std::string path = root / "pipelines/trade.yaml";
+    std::ofstream(path) << file;
+    return path;
   }
 
   // A pipeline over the probe plugin, on wall time.
@@ -522,6 +555,127 @@ TEST_F(RedisTest, CommandsOfOperatorsHoldAtOnce) {
   EXPECT_EQ(length(server, "quantum:stream:operator.command"), 1u);
   const Ended streams = sluice({"streams", kTrade}, server.url());
   EXPECT_EQ(streams.exit_code, 0) << streams.err;
+}
+
+// --- On a cluster
+
+const std::string kFourShards = R"(  shards: 4
+  shard_by: symbol
+  per_shard:
+    - quantum:kill
+    - quantum:global:kill_switch
+    - quantum:apply:disarmed
+    - "quantum:governor:disarm:{day}"
+    - "quantum:governor:daily_trades:{day}"
+    - "quantum:governor:errors:{day}"
+    - "quantum:governor:{counter}"
+    - quantum:exec:rate:global
+    - quantum:exec:margin_fails
+    - "quantum:exec:fills:{account}"
+    - quantum:safety:safe_mode
+    - quantum:safety:cooldown_global
+    - "quantum:safety:rate:global:{window}"
+)";
+
+class ClusterTest : public RedisTest {
+ protected:
+  // What a calm run on the embedded engine ends with; the exchange forgets it.
+  std::multiset<std::string> calm_records(const std::string& input) const {
+    auto records = expected_records(input);
+    std::filesystem::remove_all(folder_ + "/store");
+    return records;
+  }
+  static bool exists(RedisCluster& cluster, const std::string& key) {
+    return cluster.master_of(redis::slot_of(key)).command({"EXISTS", key}).integer == 1;
+  }
+};
+
+TEST_F(ClusterTest, OneShardEndsAsTheEmbeddedEngine) {
+  RedisCluster cluster(3);
+  const std::string input = few_decisions(80), file = write_trade("  shards: 1\n");
+  const auto expected = calm_records(input);
+  ASSERT_FALSE(expected.empty());
+  const Ended ended = start_trade(cluster.url(), input, file).wait();
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("\"balanced\":true"));
+  EXPECT_EQ(difference(expected, records_in_shards(cluster.url(), 1)), "");
+  const Ended audit = sluice({"audit", file}, cluster.url());
+  EXPECT_EQ(audit.exit_code, 0) << audit.out << audit.err;
+}
+
+// The limits over all symbols are not met by these lines, and every line has its symbol.
+TEST_F(ClusterTest, FourShardsEndAsTheEmbeddedEngineAndOperatorsReachAllOfThem) {
+  RedisCluster cluster(3);
+  const std::string input = few_decisions(80), file = write_trade(kFourShards);
+  const auto expected = calm_records(input);
+  const Ended ended = start_trade(cluster.url(), input, file).wait();
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("\"balanced\":true"));
+  EXPECT_EQ(difference(expected, records_in_shards(cluster.url(), 4)), "");
+  const Ended audit = sluice({"audit", file}, cluster.url());
+  EXPECT_EQ(audit.exit_code, 0) << audit.out << audit.err;
+  for (const std::string shard : {"0", "1", "2", "3"})
+    EXPECT_THAT(audit.out, HasSubstr("shard " + shard + " of 4"));
+
+  const Ended kill = sluice({"ctl", file, "kill", "on", "--reason", "a test"}, cluster.url());
+  EXPECT_EQ(kill.exit_code, 0) << kill.err;
+  EXPECT_THAT(kill.out, HasSubstr("In all 4 shards."));
+  const Ended hold = sluice({"ctl", file, "hold", "BTCUSDT", "--reason", "a test"}, cluster.url());
+  EXPECT_THAT(hold.out, HasSubstr("In shard 1 of 4."));
+  for (uint32_t shard = 0; shard < 4; ++shard) {
+    const std::string prefix = redis::shard_prefix("trade", shard);
+    EXPECT_TRUE(exists(cluster, prefix + "quantum:kill")) << shard;
+    EXPECT_EQ(exists(cluster, prefix + "quantum:reconcile:hold:BTCUSDT"), shard == 1) << shard;
+  }
+}
+
+TEST_F(ClusterTest, AKillSwitchIsSetWhereAShardCanBeReachedAndTheOthersAreNamed) {
+  RedisCluster cluster(3, 0, {"cluster-require-full-coverage no"});
+  const std::string file = write_trade(kFourShards);
+  const auto master_of = [&](uint32_t shard) {
+    return &cluster.master_of(redis::slot_of(redis::shard_prefix("trade", shard)));
+  };
+  RedisServer* const dead = master_of(2);
+  dead->kill();
+  const Ended kill = sluice({"ctl", file, "kill", "on", "--reason", "a test"}, cluster.url());
+  EXPECT_EQ(kill.exit_code, 6) << kill.out;
+  EXPECT_THAT(kill.err, HasSubstr("not done in shard "));
+  EXPECT_THAT(kill.err, HasSubstr("say it again"));
+  int set = 0;
+  for (uint32_t shard = 0; shard < 4; ++shard) {
+    if (master_of(shard) == dead) continue;
+    EXPECT_TRUE(exists(cluster, redis::shard_prefix("trade", shard) + "quantum:kill")) << shard;
+    ++set;
+  }
+  EXPECT_GT(set, 0);
+}
+
+// What a failover takes back ends the run before anything is sent on it, and the next one does it.
+TEST_F(ClusterTest, AMasterKilledUnderLoadLosesAndDoublesNothing) {
+  const std::string input = few_decisions(40);
+  const std::string file = write_trade(kFourShards + "  min_replicas: 1\n");
+  const auto expected = calm_records(input);
+  RedisCluster cluster(3, 1);
+  Program run = start_trade(cluster.url(), input, file);
+  const std::string orders = redis::shard_prefix("trade", 1) + "quantum:stream:apply.order";
+  const uint16_t slot = redis::slot_of(orders);
+  RedisServer& master = cluster.master_of(slot);
+  size_t replica = 3;  // of the first master
+  while (&cluster.node(replica - 3) != &master) ++replica;
+  eventually("orders are sent", [&] { return master.command({"XLEN", orders}).integer > 0; });
+  master.kill();
+  eventually("its replica takes over", [&] {
+    const redis::Reply role = cluster.node(replica).command({"ROLE"});
+    return role.items.at(0).text == "master";
+  });
+  master.start();  // as the replica that acts wait for
+  Ended ended = run.wait();
+  for (int tries = 0; ended.exit_code != 0 && tries < 5; ++tries)
+    ended = start_trade(cluster.url(), input, file).wait();
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_EQ(difference(expected, records_in_shards(cluster.url(), 4)), "");
+  const Ended audit = sluice({"audit", file}, cluster.url());
+  EXPECT_EQ(audit.exit_code, 0) << audit.out << audit.err;
 }
 
 }  // namespace
