@@ -23,18 +23,51 @@ stream::StreamId ShardStore::find_stream(std::string_view name) const {
   return store_->find_stream(full(name));
 }
 
+// Units under the names they have in Redis.
+class ShardStore::Named {
+ public:
+  Named(const ShardStore& shard, std::span<const stream::Unit> units)
+      : units_(units.begin(), units.end()) {
+    const auto name = [&](auto& part) {
+      if (!part.key.empty()) part.key = names_.emplace_back(shard.full(part.key));
+    };
+    for (stream::Unit& unit : units_) {
+      for (stream::Condition& condition : unit.conditions) name(condition);
+      for (stream::Effect& effect : unit.effects) name(effect);
+    }
+  }
+
+  std::span<const stream::Unit> units() const { return units_; }
+
+ private:
+  std::deque<std::string> names_;  // the units hold views
+  std::vector<stream::Unit> units_;
+};
+
+class ShardStore::UnderWay final : public stream::CommitUnderWay {
+ public:
+  UnderWay(ShardStore& shard, std::span<const stream::Unit> units, const stream::ReadRequest* next,
+           const UnderWay* behind)
+      : named_(shard, units),
+        begun_(shard.store_->begin_commit(named_.units(), next,
+                                          behind == nullptr ? nullptr : behind->begun_.get())) {}
+
+  Result<stream::CommitResult> wait() override { return begun_->wait(); }
+
+ private:
+  const Named named_;
+  const std::unique_ptr<stream::CommitUnderWay> begun_;
+};
+
 Result<stream::CommitResult> ShardStore::commit(std::span<const stream::Unit> units,
                                                 const stream::ReadRequest* next) {
-  std::vector<stream::Unit> named(units.begin(), units.end());
-  std::deque<std::string> names;  // the units hold views
-  const auto name = [&](auto& part) {
-    if (!part.key.empty()) part.key = names.emplace_back(full(part.key));
-  };
-  for (stream::Unit& unit : named) {
-    for (stream::Condition& condition : unit.conditions) name(condition);
-    for (stream::Effect& effect : unit.effects) name(effect);
-  }
-  return store_->commit(named, next);
+  return store_->commit(Named(*this, units).units(), next);
+}
+
+std::unique_ptr<stream::CommitUnderWay> ShardStore::begin_commit(
+    std::span<const stream::Unit> units, const stream::ReadRequest* next,
+    stream::CommitUnderWay* behind) {
+  return std::make_unique<UnderWay>(*this, units, next, static_cast<UnderWay*>(behind));
 }
 
 Result<std::optional<stream::KeyValue>> ShardStore::get(std::string_view key) const {

@@ -45,6 +45,9 @@ class ShardStore final : public stream::Store, private stream::Listener {
   }
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
+  std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
+                                                       const stream::ReadRequest* next,
+                                                       stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override { return store_->flush(seq); }
   stream::CommitSeq durable() const override { return store_->durable(); }
   stream::CommitSeq last_commit() const override { return store_->last_commit(); }
@@ -71,6 +74,9 @@ class ShardStore final : public stream::Store, private stream::Listener {
   WallTime last_commit_time() const override { return store_->last_commit_time(); }
 
  private:
+  class Named;
+  class UnderWay;
+
   void stream_appended(stream::StreamId stream) override { listener_->stream_appended(stream); }
   void key_changed(std::string_view key) override;
 
