@@ -135,14 +135,15 @@ class LiveCheck {
             "a user with the rights that docs/redis.md lists");
         return;
       }
+      const redis::RedisStore& server = **opened;
       std::unique_ptr<stream::Store> store = std::move(opened).value();
-      if (engine.shards > 0)
-        store = std::make_unique<redis::ShardStore>(std::move(store),
-                                                    redis::shard_prefix(engine.pipeline, shard));
+      const std::string prefix =
+          engine.shards == 0 ? std::string() : redis::shard_prefix(engine.pipeline, shard);
+      if (!prefix.empty()) store = std::make_unique<redis::ShardStore>(std::move(store), prefix);
       for (const graph::StreamSpec& spec : pipeline_.streams) store->find_stream(spec.name);
       if (engine.shards > 1) shard_ = fmt::format("shard {}: ", shard);
       check_streams(*store);
-      check_lost(*store);
+      check_lost(server, prefix);
     }
     shard_.clear();
   }
@@ -166,11 +167,14 @@ class LiveCheck {
     return Fault::kServerWeak;
   }
 
-  void check_lost(const redis::RedisStore& store) {
+  // `prefix`: of the names there, not of those in the file.
+  void check_lost(const redis::RedisStore& store, const std::string& prefix) {
     const auto losses = store.losses();
     if (!losses) return add(Fault::kStoreUnusable, pipeline_.engine.place, losses.status().text());
     for (const redis::Loss& loss : *losses) {
-      const auto spec = std::ranges::find(pipeline_.streams, loss.stream, &graph::StreamSpec::name);
+      const auto spec = std::ranges::find_if(pipeline_.streams, [&](const auto& stream) {
+        return prefix + stream.name == loss.stream;
+      });
       if (spec == pipeline_.streams.end() || spec->trim_hard) continue;
       add(Fault::kEntriesTrimmed, spec->place,
           fmt::format("{} of {} were trimmed by somebody before group {} read them",

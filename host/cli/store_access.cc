@@ -90,11 +90,10 @@ int each_shard(Common& common, const StorePlace& place, std::string_view name,
                 .action = {}};
     exit = std::max(exit, each(part, shard));
     const std::string said = text.str();
-    if (said.empty()) {
-    } else if (common.format == Format::kJson) {
+    if (!said.empty() && common.format == Format::kJson) {
       common.out << "{\"shard\":" << shard << ",\"" << name
                  << "\":" << said.substr(0, said.find_last_not_of('\n') + 1) << "}\n";
-    } else {
+    } else if (!said.empty()) {
       common.out << bold(fmt::format("shard {} of {}", shard, count), common.out_style.color)
                  << '\n'
                  << said << '\n';
