@@ -20,6 +20,22 @@ using stream::WindowKind;
 
 namespace {
 
+// Arguments that `add_fields` adds.
+size_t field_arguments(stream::FieldsView fields) {
+  return fields.empty() ? 2 : 2 * fields.count();
+}
+
+void add_fields(Commands& commands, stream::FieldsView fields) {
+  if (fields.empty()) {
+    commands.arg(std::string_view());
+    commands.arg(std::string_view());
+  }
+  for (const stream::FieldView& field : fields) {
+    commands.arg(field.name);
+    commands.arg(field.value);
+  }
+}
+
 constexpr std::string_view kScanPiece = "1000";
 constexpr std::string_view kPendingPiece = "1000";
 constexpr size_t kBytesAtOnce = 1 << 20;  // of commands in one write
