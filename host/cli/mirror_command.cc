@@ -116,11 +116,9 @@ class Mirror {
     to_ = place(request_.to);
     for (graph::EngineSpec* engine : {&from_, &to_}) {
       const bool redis = on_redis(*engine);
-      if (redis && engine->shards > 1)
-        return Status(
-            Code::kInvalid,
-            fmt::format("engine.shards is {}: divided streams cannot be mirrored, expected 1",
-                        engine->shards));
+      if (redis && (engine->shards > 0 || engine->divides_on_redis))
+        return Status(Code::kInvalid,
+                      "engine.shards is set: a pipeline in shards cannot be mirrored");
       if (!request_.consumer.empty()) engine->consumer = request_.consumer;
       while (!redis && engine->path.size() > 1 && engine->path.ends_with('/'))
         engine->path.pop_back();

@@ -121,12 +121,13 @@ class EngineReader {
     engine_.checkpoint_bytes = defaults.checkpoint_bytes;
   }
 
+  // The consumer stays: whoever moves the store to Redis gives it what is pending.
   void forget_redis() {
     engine_.url.clear();
+    engine_.divides_on_redis = engine_.shards > 0;
     engine_.shards = 0;
     engine_.shard_by.clear();
     engine_.per_shard.clear();
-    engine_.consumer.clear();
     engine_.min_replicas = 0;
   }
 

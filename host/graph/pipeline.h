@@ -64,6 +64,7 @@ struct EngineSpec {
   std::string path;      // embedded: the store's folder
   std::string url;       // redis
   uint32_t shards = 0;   // redis: parts of the pipeline; 0: not divided, names as they are
+  bool divides_on_redis = false;  // the file gives `shards`, whatever engine it chooses now
   std::string shard_by;  // field whose value says which; set when there are several
   std::vector<std::string> per_shard;  // patterns of keys that each shard has for itself
   std::string pipeline;                // its name, which is in the names of its shards

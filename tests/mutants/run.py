@@ -38,6 +38,9 @@ OLD_DEFECTS = (
     "dedup_outside_commit", "missing_permit_is_yes", "kill_switch_cached", "order_sent_again",
     "group_at_end", "trim_below_unacked", "stale_drop_silent", "no_claim_at_start",
 )
+# The simulator's groups are open before its first entry and its streams are shorter than `keep`, so
+# these two are left to the suites.
+NOT_SIMULATED = ("group_at_end", "trim_below_unacked")
 
 PIPELINE_TESTS = "sluice test"
 
@@ -192,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutants")
     parser.add_argument("--set", choices=("all", "short"), default="all",
-                        help="short: the old system's defects, by random sequences alone")
+                        help="short: the old system's defects that random sequences alone find")
     parser.add_argument("--sim", action="store_true", help="random sequences for every mutant")
     parser.add_argument("--cases", type=int, default=2000, help="sequences tried (default 2000)")
     parser.add_argument("--markdown", type=pathlib.Path, help="write the table there as well")
@@ -208,12 +211,14 @@ def main():
         return 0
     if args.targets:
         programs = [] if args.set == "short" else [s for s in SUITES if s != PIPELINE_TESTS]
-        print("sluice_cli", "plugins/all", "sluice_sim_program", *programs)
+        program = [] if args.set == "short" else ["sluice_cli"]
+        print(*program, "plugins/all", "sluice_sim_program", *programs)
         return 0
     unknown = [name for name in (*args.mutants, *OLD_DEFECTS) if name not in known]
     if unknown:
         parser.error(f"no mutant is called {', '.join(unknown)}; --list names them")
-    chosen = args.mutants or (list(OLD_DEFECTS) if args.set == "short" else list(known))
+    short = [name for name in OLD_DEFECTS if name not in NOT_SIMULATED]
+    chosen = args.mutants or (short if args.set == "short" else list(known))
 
     usual = {}
     suites = [] if args.set == "short" else list(SUITES)
