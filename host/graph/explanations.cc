@@ -659,8 +659,8 @@ compares symbols would see those of its own shard.)",
 engine: { kind: redis, url: "redis+cluster://10.0.0.5", shards: 1 })",
      R"(Run it with `shards: 1`, which keeps everything in one slot. Where one for each shard is
 what you mean, divide the limits by their number and list the patterns in `per_shard`, as
-`sluice plugin describe` prints them: `per_shard: ["quantum:kill"]`. `sluice ctl` tells all
-shards.)"},
+`sluice plugin describe` prints them: `per_shard: ["quantum:kill"]`. `sluice ctl` tells
+all shards.)"},
 
     {Fault::kPolicyUnreadable,
      R"(The policy's file is not there, or this user may not read it. With the hooks' defaults

@@ -61,11 +61,11 @@ enum class Durability { kCommit, kGroup, kOs };
 
 struct EngineSpec {
   EngineKind kind = EngineKind::kEmbedded;
-  std::string path;      // embedded: the store's folder
-  std::string url;       // redis
-  uint32_t shards = 0;   // redis: parts of the pipeline; 0: not divided, names as they are
+  std::string path;               // embedded: the store's folder
+  std::string url;                // redis
+  uint32_t shards = 0;            // redis: parts of the pipeline; 0: not divided, names as they are
   bool divides_on_redis = false;  // the file gives `shards`, whatever engine it chooses now
-  std::string shard_by;  // field whose value says which; set when there are several
+  std::string shard_by;           // field whose value says which; set when there are several
   std::vector<std::string> per_shard;  // patterns of keys that each shard has for itself
   std::string pipeline;                // its name, which is in the names of its shards
   std::string consumer;       // redis: this host among those that share its groups; empty: its name
@@ -134,11 +134,11 @@ struct StageSpec {
   size_t dead_letter = 0;  // index into Pipeline::streams
   milliseconds claim_idle{30'000};
   milliseconds retry_min{100}, retry_max{30'000};  // back-off doubles from min to max
-  size_t parked_max = 10'000;  // entries waiting at once; then the stage stops reading
-  size_t concurrency = 4;      // external: acts at once
+  size_t parked_max = 10'000;     // entries waiting at once; then the stage stops reading
+  size_t concurrency = 4;         // external: acts at once
   milliseconds call_slow{1'000};  // a call of the plugin that takes longer is named
   milliseconds call_max{60'000};  // one that takes longer ends the process
-  ListenSpec metrics;          // of the plugin's metrics; the pipeline's unless the stage names one
+  ListenSpec metrics;  // of the plugin's metrics; the pipeline's unless the stage names one
   Place place;
 
   // "apply.gate", or the plugin alone when it offers nothing else.

@@ -85,7 +85,7 @@ struct Stage::Planned {
   bool dead = false;              // kCommit: a dead letter
   std::string reason, detail;
   std::vector<ShownValue> shown;  // kPark
-  WallTime until{};              // kPark
+  WallTime until{};               // kPark
 };
 
 // A batch from its calls to what came of its commit.

@@ -722,7 +722,7 @@ TEST(Defects, AP1TheKillSwitchTakesEffectAtPlanAndGate) {
 }
 
 TEST(Defects, AP2NoSettingLetsAPlanPassWithoutPermits) {
-  for (const char* setting : {"dry_run", "disarm_lets_closes"}) {
+  for (const char* setting : {"dry_run", "disarm_lets_closes", "foreign_permits"}) {
     Exit exit({{setting, "true"}});
     exit.no_governor();
     exit.no_p33();
@@ -730,7 +730,7 @@ TEST(Defects, AP2NoSettingLetsAPlanPassWithoutPermits) {
     EXPECT_EQ(text_at(exit.deliver().emitted("result").at(0), "error"),
               "permit_timeout_or_missing:missing_both");
   }
-  EXPECT_EQ(std::size(Gate::kSettings), 4u);  // account, ended_ttl and these two
+  EXPECT_EQ(std::size(Gate::kSettings), 5u);  // account, ended_ttl and these three
 }
 
 TEST(Defects, AP4TheDedupeKeyIsTakenWithThePlanOrNotAtAll) {

@@ -284,7 +284,8 @@ TEST_F(MetricsTest, OpenDescriptorsAndMemoryInUseShowOnThePage) {
   load_stages("", kCounting);
   feed(line("A"));
   const auto value = [&](std::string_view name) {
-    for (const prometheus::MetricFamily& family : collect_host({*pipeline_, *runtime_, *store_}))
+    const HostView host{*pipeline_, *runtime_, *store_};
+    for (const prometheus::MetricFamily& family : collect_host({&host, 1}))
       if (family.name == name) return family.metric.at(0).gauge.value;
     return -1.0;
   };

@@ -765,11 +765,12 @@ TEST_P(StoreConformance, OfCopiesThatComeAtOnceOneIsPublishedAndTheOthersMeetIts
 // --- Persistence
 
 TEST_P(StoreConformance, OverTwentyCrashesEachEntryIsDoneOnceAndNothingStaysPending) {
-  const StreamId id = stream("s"), out = stream("out");
+  const StreamId id = stream("s");
   group(id, "g");
   append_many(id, 60);
   for (int crash = 0; crash < 20; ++crash) {
     const GroupId g = group(stream("s"), "g");
+    const StreamId out = stream("out");
     // What the life before left, then new ones; two of them are finished.
     auto deliveries = claim_as("c", g, 0ms);
     for (Delivery& delivery : read_as("c", g, 4)) deliveries.push_back(std::move(delivery));
