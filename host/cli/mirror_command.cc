@@ -344,9 +344,11 @@ class Mirror {
 
   // --- What is said
 
+  // Without `paper`: the account of the paper exchange goes on whatever holds the streams.
   std::string removal(const graph::EngineSpec& engine) const {
-    return on_redis(engine) ? removal_command(engine.url, names_, recorded_)
-                            : "rm -r " + engine.path;
+    return on_redis(engine)
+               ? removal_command(engine.url, names_, recorded_)
+               : "find " + engine.path + " -mindepth 1 -maxdepth 1 ! -name paper -exec rm -r {} +";
   }
 
   void report(const stream::MirrorComparison& compared) const {
