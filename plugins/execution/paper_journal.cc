@@ -320,8 +320,9 @@ void JournalWriter::sync_folder() const {
   const int folder = ::open(std::filesystem::path(path_).parent_path().c_str(),
                             O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool kept = folder >= 0 && (!sync_ || ::fsync(folder) == 0);
+  const int error = errno;
   if (folder >= 0) ::close(folder);
-  if (!kept) fail(path_, "folder cannot be synced");
+  if (!kept) fail(path_, std::string("folder cannot be synced: ") + std::strerror(error));
 }
 
 void JournalWriter::append(const std::vector<JournalLine>& lines) {

@@ -96,9 +96,11 @@ inline constexpr sluice_param kLedgerTtlSetting{
     .min_text = "1h",
     .max_text = "365d"};
 inline constexpr sluice_param kSeenTtlSetting{.name = "seen_ttl",
-                                              .doc = "How long an order is remembered as booked.",
+                                              .doc =
+                                                  "How long an order is remembered as booked. "
+                                                  "A fill told again after that is booked twice.",
                                               .type = SLUICE_DURATION,
-                                              .default_text = "1d",
+                                              .default_text = "7d",
                                               .min_text = "1h",
                                               .max_text = "365d"};
 inline constexpr sluice_time kLedgerTime{

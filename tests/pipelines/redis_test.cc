@@ -19,6 +19,7 @@
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
 #include "fixtures/redis_server.h"
+#include "fixtures/seed.h"
 #include "redis/cluster.h"
 #include "redis/redis_store.h"
 #include "redis/shard_store.h"
@@ -326,7 +327,7 @@ TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
 
   const char* wanted = std::getenv("SLUICE_KILLS");
   const int trials = wanted != nullptr ? std::atoi(wanted) : 5;
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = testing::any_seed();
   std::mt19937 random(seed);
   const auto pause = [&] {
     std::this_thread::sleep_for(

@@ -6,6 +6,8 @@
 #include <map>
 #include <random>
 
+#include "fixtures/seed.h"
+
 namespace sluice {
 namespace {
 
@@ -102,7 +104,7 @@ TEST_F(TradeTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
 
   const char* wanted = std::getenv("SLUICE_KILLS");
   const int trials = wanted != nullptr ? std::atoi(wanted) : 50;
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = testing::any_seed();
   std::mt19937 random(seed);
   int killed = 0;
   for (int trial = 0; trial < trials; ++trial) {

@@ -519,9 +519,12 @@ void World::repeat_plan(int pick) {
   settle();  // before a leap takes it beyond that time
 }
 
-// The exchange tells of the end of a stop once more.
+// The exchange tells of the end of a stop once more, while the order is remembered as booked.
 void World::repeat_fill(int pick) {
-  const auto fills = entries("fills");
+  constexpr uint64_t kSeenMs = 7ULL * 24 * 3600 * 1000;  // seen_ttl of the ledger
+  auto fills = entries("fills");
+  const auto now_ms = static_cast<uint64_t>(to_ms(clock_.now()));
+  std::erase_if(fills, [&](const stream::Entry& fill) { return fill.id.ms + kSeenMs <= now_ms; });
   if (fills.empty()) return;
   append("fills", fills[static_cast<size_t>(pick) % fills.size()].fields);
   marks_.hit("fill-repeated");

@@ -11,6 +11,7 @@
 
 #include "engine/mirror.h"
 #include "fixtures/redis_server.h"
+#include "fixtures/seed.h"
 #include "host/stream/conformance.h"
 #include "redis/redis_store.h"
 
@@ -271,7 +272,7 @@ TEST(Mirror, AStoreThatMovesAnswersAsOneThatStays) {
   constexpr size_t kSteps = 60, kStepsBetweenMoves = 9;
   constexpr int kWaits[] = {0, 0, 1, 7, 25, 70};
   RedisServer server;
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = testing::any_seed();
   std::mt19937 random(seed);
   const auto any = [&](size_t count) { return static_cast<size_t>(random() % count); };
   for (int trial = 0; trial < kTrials; ++trial) {
