@@ -191,8 +191,8 @@ std::vector<Finding> Findings::take() {
   if (found_.size() > kFindingsMax) {
     // A file that is wrong everywhere is not better understood by hearing of each place.
     const size_t left_out = found_.size() - kFindingsMax;
-    std::ranges::stable_partition(found_,
-                                  [](const Finding& f) { return f.severity == Severity::kError; });
+    std::stable_partition(found_.begin(), found_.end(),
+                          [](const Finding& f) { return f.severity == Severity::kError; });
     found_.resize(kFindingsMax);
     found_.back().text += fmt::format(" (and {} more findings)", left_out);
   }

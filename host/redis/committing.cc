@@ -349,7 +349,8 @@ Status RedisStore::flush(stream::CommitSeq seq) {
   std::map<uint16_t, std::vector<Unflushed>> by_slot;
   for (Unflushed& commit : commits)
     by_slot[names_.is_cluster() ? slot_of(commit.token) : 0].push_back(std::move(commit));
-  for (const auto& [slot, some] : by_slot) {
+  for (const auto& of_slot : by_slot) {
+    const std::vector<Unflushed>& some = of_slot.second;
     SLUICE_TRY(flush_server(some));
     std::lock_guard lock(unflushed_mutex_);
     const stream::CommitSeq newest = some.back().seq;

@@ -95,8 +95,8 @@ class Copier {
     StreamState whole = stream;
     whole.length = passed.entries;
     if (to_ != nullptr) SLUICE_TRY(to_->end_stream(whole));
-    MirrorCount::Of& of =
-        count_.streams.emplace_back(stream.name, passed.entries, stream.groups.size(), 0);
+    MirrorCount::Of& of = count_.streams.emplace_back(
+        MirrorCount::Of{stream.name, passed.entries, stream.groups.size(), 0});
     for (size_t i = 0; i < whole.groups.size(); ++i) {
       GroupState& group = whole.groups[i];
       group.lag = passed.lags[i];
@@ -183,7 +183,7 @@ class Comparer {
       expect_same(of + "entries ever", *left.entries_added, *right.entries_added);
     uint64_t count = 0;
     SLUICE_TRY(compare_entries(left.name, count));
-    out_.count.streams.emplace_back(left.name, count, left.groups.size(), 0);
+    out_.count.streams.push_back({left.name, count, left.groups.size(), 0});
     std::map<std::string, std::pair<size_t, size_t>> groups;  // numbers from 1
     for (size_t i = 0; i < left.groups.size(); ++i) groups[left.groups[i].name].first = i + 1;
     for (size_t i = 0; i < right.groups.size(); ++i) groups[right.groups[i].name].second = i + 1;
