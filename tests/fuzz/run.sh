@@ -12,7 +12,7 @@ root=$here/../..
 declare -A seeds=(
   [pipeline]="$root/tests/faulty $root/pipelines"
   [schema]="$root/pipelines/schemas $root/tests/faulty/schemas"
-  [testfile]="$root/pipelines/trade.test.yaml"
+  [testfile]="$root/pipelines"
 )
 for target in "${targets[@]}"; do
   grown=$build/fuzz/$target
