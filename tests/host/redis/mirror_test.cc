@@ -204,14 +204,14 @@ std::string answer_to(Store& store, const Step& step, WallTime now) {
   const StreamId stream = *store.open_stream(kStreams[step.stream], {});
   const GroupId group = *store.open_group(stream, kGroups[step.group], GroupStart::kBeginning);
   const std::string& key = kKeys[step.key];
-  const std::string fixed = "fixed" + key, sliding = "sliding" + key;
+  const std::string fixed = "fixed" + key, sliding = "sliding" + key, hash = key + "f";
   const Fields fields{{"n", std::to_string(step.amount)}, {"m", key}};
   const std::string value = std::to_string(step.amount);
   Unit unit;
   switch (step.what) {
     case 0:
     case 1:
-      unit.effects = {emit(stream, fields), put_fields(key + "f", fields)};
+      unit.effects = {emit(stream, fields), put_fields(hash, fields)};
       break;
     case 2: {
       std::string text;
