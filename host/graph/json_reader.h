@@ -270,7 +270,10 @@ template <typename Sink>
 JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
   if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
-  scratch.buffer.assign(json);
+  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
+  constexpr size_t kCharacterMax = 4;
+  scratch.buffer.reserve(json.size() + kCharacterMax);
+  scratch.buffer.assign(json).append(kCharacterMax, '\0');
   rapidjson::InsituStringStream stream(scratch.buffer.data());
   BoundedJson<Sink> bounded(scratch, sink);
   // Iterative: the depth of the text must not become the depth of our stack.
