@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "common/measure.h"
-#include "stream/store.h"
+#include "stream/forwarding_store.h"
 
 namespace sluice::bench {
 
 // Threads: [any]; what was noted is read when nobody writes any more.
-class TimedStore final : public stream::Store, private stream::Listener {
+class TimedStore final : public stream::ForwardingStore, private stream::Listener {
  public:
   // `store` outlives it.
-  explicit TimedStore(stream::Store& store) : store_(store) {}
+  explicit TimedStore(stream::Store& store) : ForwardingStore(store) {}
 
   struct Moment {
     uint32_t handle;  // of the stream or group
@@ -40,64 +40,19 @@ class TimedStore final : public stream::Store, private stream::Listener {
   const std::vector<double>& flush_us() const { return flush_us_; }  // how long each took
   const std::map<stream::GroupId, Group>& groups() const { return groups_; }
 
-  Result<stream::StreamId> open_stream(std::string_view name,
-                                       const stream::StreamOptions& options) override {
-    return store_.open_stream(name, options);
-  }
-  stream::StreamId find_stream(std::string_view name) const override {
-    return store_.find_stream(name);
-  }
   Result<stream::GroupId> open_group(stream::StreamId stream, std::string_view name,
                                      stream::GroupStart start) override;
   Result<std::vector<stream::Delivery>> read(const stream::ReadRequest& request) override;
-  Result<std::vector<stream::Delivery>> claim(const stream::ReadRequest& request,
-                                              stream::milliseconds idle_min,
-                                              EntryId after) override {
-    return store_.claim(request, idle_min, after);
-  }
-  bool shared() const override { return store_.shared(); }
-  Status renew(stream::GroupId group, std::string_view consumer,
-               std::span<const EntryId> ids) override {
-    return store_.renew(group, consumer, ids);
-  }
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
                                       const stream::ReadRequest* next) override;
   std::unique_ptr<stream::CommitUnderWay> begin_commit(std::span<const stream::Unit> units,
                                                        const stream::ReadRequest* next,
                                                        stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override;
-  stream::CommitSeq durable() const override { return store_.durable(); }
-  stream::CommitSeq last_commit() const override { return store_.last_commit(); }
-  Result<std::optional<stream::KeyValue>> get(std::string_view key) const override {
-    return store_.get(key);
-  }
-  Result<int64_t> counter(std::string_view counter) const override {
-    return store_.counter(counter);
-  }
-  Status scan(std::string_view prefix,
-              const std::function<bool(std::string_view key, const stream::KeyValue&)>& visit)
-      const override {
-    return store_.scan(prefix, visit);
-  }
   void set_listener(stream::Listener* listener) override {
     listener_ = listener;
     store_.set_listener(listener == nullptr ? nullptr : this);
   }
-  void watch(std::string_view key) override { store_.watch(key); }
-  void unwatch(std::string_view key) override { store_.unwatch(key); }
-  Result<std::vector<stream::Entry>> range(stream::StreamId stream, EntryId after,
-                                           size_t count_max) const override {
-    return store_.range(stream, after, count_max);
-  }
-  std::vector<stream::StreamInfo> streams() const override { return store_.streams(); }
-  uint64_t length(stream::StreamId stream) const override { return store_.length(stream); }
-  uint64_t lag(stream::GroupId group) const override { return store_.lag(group); }
-  uint64_t pending(stream::GroupId group) const override { return store_.pending(group); }
-  Result<std::vector<stream::PendingInfo>> pending_entries(stream::GroupId group,
-                                                           size_t count_max) const override {
-    return store_.pending_entries(group, count_max);
-  }
-  WallTime last_commit_time() const override { return store_.last_commit_time(); }
 
  private:
   class UnderWay;
@@ -109,7 +64,6 @@ class TimedStore final : public stream::Store, private stream::Listener {
   void note(stream::GroupId group, const std::vector<stream::Delivery>& deliveries,
             Steady::time_point at);
 
-  stream::Store& store_;
   stream::Listener* listener_ = nullptr;
   std::mutex mutex_;
   std::vector<Append> appends_;

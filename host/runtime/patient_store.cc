@@ -19,7 +19,9 @@ Status status_of(const Result<T>& result) {
 }  // namespace
 
 PatientStore::PatientStore(stream::Store& store, Options options)
-    : store_(store), options_(std::move(options)), random_(system_seed(), "patient store") {}
+    : ForwardingStore(store),
+      options_(std::move(options)),
+      random_(system_seed(), "patient store") {}
 
 template <typename Call>
 auto PatientStore::patiently(const Call& call) const -> decltype(call()) {

@@ -13,11 +13,11 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "stream/store.h"
+#include "stream/forwarding_store.h"
 
 namespace sluice::runtime {
 
-class PatientStore : public stream::Store {
+class PatientStore : public stream::ForwardingStore {
  public:
   struct Options {
     stream::milliseconds wait_min{10};
@@ -31,18 +31,15 @@ class PatientStore : public stream::Store {
   // `store` outlives this.
   PatientStore(stream::Store& store, Options options);
 
+  // Not `scan`: what was visited would be visited twice.
   Result<stream::StreamId> open_stream(std::string_view name,
                                        const stream::StreamOptions& options) override;
-  stream::StreamId find_stream(std::string_view name) const override {
-    return store_.find_stream(name);
-  }
   Result<stream::GroupId> open_group(stream::StreamId stream, std::string_view name,
                                      stream::GroupStart start) override;
   Result<std::vector<stream::Delivery>> read(const stream::ReadRequest& request) override;
   Result<std::vector<stream::Delivery>> claim(const stream::ReadRequest& request,
                                               stream::milliseconds idle_min,
                                               EntryId after) override;
-  bool shared() const override { return store_.shared(); }
   Status renew(stream::GroupId group, std::string_view consumer,
                std::span<const EntryId> ids) override;
   Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
@@ -51,27 +48,12 @@ class PatientStore : public stream::Store {
                                                        const stream::ReadRequest* next,
                                                        stream::CommitUnderWay* behind) override;
   Status flush(stream::CommitSeq seq) override;
-  stream::CommitSeq durable() const override { return store_.durable(); }
-  stream::CommitSeq last_commit() const override { return store_.last_commit(); }
   Result<std::optional<stream::KeyValue>> get(std::string_view key) const override;
   Result<int64_t> counter(std::string_view counter) const override;
-  Status scan(
-      std::string_view prefix,
-      const std::function<bool(std::string_view, const stream::KeyValue&)>& visit) const override {
-    return store_.scan(prefix, visit);  // what was visited would be visited twice
-  }
-  void set_listener(stream::Listener* listener) override { store_.set_listener(listener); }
-  void watch(std::string_view key) override { store_.watch(key); }
-  void unwatch(std::string_view key) override { store_.unwatch(key); }
   Result<std::vector<stream::Entry>> range(stream::StreamId stream, EntryId after,
                                            size_t count_max) const override;
-  std::vector<stream::StreamInfo> streams() const override { return store_.streams(); }
-  uint64_t length(stream::StreamId stream) const override { return store_.length(stream); }
-  uint64_t lag(stream::GroupId group) const override { return store_.lag(group); }
-  uint64_t pending(stream::GroupId group) const override { return store_.pending(group); }
   Result<std::vector<stream::PendingInfo>> pending_entries(stream::GroupId group,
                                                            size_t count_max) const override;
-  WallTime last_commit_time() const override { return store_.last_commit_time(); }
 
  private:
   class UnderWay;
@@ -82,7 +64,6 @@ class PatientStore : public stream::Store {
   void say_back() const;
   uint64_t next_seed() const;
 
-  stream::Store& store_;
   const Options options_;
   mutable std::atomic<bool> lost_{false};
   mutable std::mutex mutex_;
