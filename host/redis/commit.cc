@@ -287,19 +287,14 @@ void CommitCall::add_part(std::string_view letter, int64_t number) {
   form_.arg(int64_t{0});
 }
 
-// Redis has no entry and no hash without a field: see entries.h.
 void CommitCall::add_part(std::string_view letter, int64_t number, FieldsView fields) {
   form_.arg(letter);
   form_.arg(number);
-  form_.arg(std::max<int64_t>(static_cast<int64_t>(fields.count()), 1));
-  if (fields.empty()) {
-    form_.arg(std::string_view());
-    values_.arg(std::string_view());
-  }
-  for (const stream::FieldView& field : fields) {
-    form_.arg(field.name);
-    values_.arg(field.value);
-  }
+  form_.arg(static_cast<int64_t>(stored_count(fields)));
+  each_stored(fields, [this](std::string_view name, std::string_view value) {
+    form_.arg(name);
+    values_.arg(value);
+  });
 }
 
 void CommitCall::add(const Condition& condition) {

@@ -4,14 +4,26 @@
 // none.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "redis/resp.h"
 #include "stream/store.h"
 
 namespace sluice::redis {
+
+// How many fields of these Redis is given, and each name and value of them for `take`.
+inline size_t stored_count(stream::FieldsView fields) {
+  return std::max<size_t>(fields.count(), 1);
+}
+template <typename Take>
+void each_stored(stream::FieldsView fields, const Take& take) {
+  if (fields.empty()) take(std::string_view(), std::string_view());
+  for (const stream::FieldView& field : fields) take(field.name, field.value);
+}
 
 // Names and values in turn.
 stream::Fields read_fields(std::span<const Reply> pairs);

@@ -20,20 +20,11 @@ using stream::WindowKind;
 
 namespace {
 
-// Arguments that `add_fields` adds.
-size_t field_arguments(stream::FieldsView fields) {
-  return fields.empty() ? 2 : 2 * fields.count();
-}
-
 void add_fields(Commands& commands, stream::FieldsView fields) {
-  if (fields.empty()) {
-    commands.arg(std::string_view());
-    commands.arg(std::string_view());
-  }
-  for (const stream::FieldView& field : fields) {
-    commands.arg(field.name);
-    commands.arg(field.value);
-  }
+  each_stored(fields, [&commands](std::string_view name, std::string_view value) {
+    commands.arg(name);
+    commands.arg(value);
+  });
 }
 
 constexpr std::string_view kScanPiece = "1000";
@@ -496,7 +487,7 @@ Status ServerMirrorWriter::begin() {
 Status ServerMirrorWriter::append(const std::string& stream, std::span<const Entry> entries) {
   Commands commands;
   for (const Entry& entry : entries) {
-    commands.begin(3 + field_arguments(entry.fields.view()));
+    commands.begin(3 + 2 * stored_count(entry.fields.view()));
     commands.arg("XADD");
     commands.arg(stream);
     commands.arg(entry.id);
@@ -601,7 +592,7 @@ Status ServerMirrorWriter::put(std::span<const std::pair<std::string, KeyValue>>
   for (const auto& [name, value] : keys) {
     if (is_our_key(name) || names_.contains(name)) return take_name(name, "key");
     if (value.is_fields) {
-      commands.begin(2 + field_arguments(value.fields()));
+      commands.begin(2 + 2 * stored_count(value.fields()));
       commands.arg("HSET");
       commands.arg(name);
       add_fields(commands, value.fields());
