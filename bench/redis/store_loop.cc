@@ -24,32 +24,12 @@ class StoreLoop final : public Contender {
         must(store->open_group(in, kGroup, stream::GroupStart::kBeginning));
     const stream::ReadRequest request{
         .group = group, .consumer = "store", .count_max = workload.batch};
-    std::vector<stream::Unit> units;
-    std::vector<std::string> keys, values;
+    StageUnits units(group, out);
 
     Meter meter(server);
     meter.start();
     for (auto found = must(store->read(request)); !found.empty();) {
-      units.resize(found.size());
-      keys.resize(found.size());
-      values.resize(found.size());
-      for (size_t i = 0; i < found.size(); ++i) {
-        const stream::Entry& entry = found[i].entry;
-        keys[i].assign(kSeen).append(entry.fields.find("id").value_or(""));
-        values[i] = entry.id.text();
-        units[i].group = group;
-        units[i].entry = entry.id;
-        units[i].conditions = {{.kind = stream::ConditionKind::kClaim,
-                                .key = keys[i],
-                                .value = values[i],
-                                .ttl = kSeenTtl}};
-        units[i].effects = {{.kind = stream::EffectKind::kEmit,
-                             .stream = out,
-                             .entry = {},
-                             .bytes = entry.fields.encoded()}};
-      }
-      auto committed = must(store->commit(units, &request));
-      found = std::move(committed.next);
+      found = std::move(must(store->commit(units.of(found), &request)).next);
     }
     return meter.stop();
   }

@@ -23,6 +23,28 @@ double own_cpu() {
 
 }  // namespace
 
+std::span<const stream::Unit> StageUnits::of(const std::vector<stream::Delivery>& found) {
+  units_.resize(found.size());
+  keys_.resize(found.size());
+  values_.resize(found.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    const stream::Entry& entry = found[i].entry;
+    keys_[i].assign(kSeen).append(entry.fields.find("id").value_or(""));
+    values_[i] = entry.id.text();
+    units_[i].group = group_;
+    units_[i].entry = entry.id;
+    units_[i].conditions = {{.kind = stream::ConditionKind::kClaim,
+                             .key = keys_[i],
+                             .value = values_[i],
+                             .ttl = kSeenTtl}};
+    units_[i].effects = {{.kind = stream::EffectKind::kEmit,
+                          .stream = out_,
+                          .entry = {},
+                          .bytes = entry.fields.encoded()}};
+  }
+  return units_;
+}
+
 std::string id_of(size_t i) { return fmt::format("plan-{:011}", i); }
 
 std::string payload_of(size_t i) {

@@ -6,13 +6,16 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "fixtures/redis_server.h"
 #include "redis/network.h"
+#include "stream/store.h"
 
 namespace sluice::bench {
 
@@ -42,6 +45,21 @@ struct Workload {
 // `id` tells it from all others; `payload` is a JSON object, such as a trade intent.
 std::string id_of(size_t i);
 std::string payload_of(size_t i);
+
+// The units of the workload: a claim, an append to the stream `out`, the ack.
+class StageUnits {
+ public:
+  StageUnits(stream::GroupId group, stream::StreamId out) : group_(group), out_(out) {}
+
+  // Of what a read found; valid until the next call and while `found` lives.
+  std::span<const stream::Unit> of(const std::vector<stream::Delivery>& found);
+
+ private:
+  const stream::GroupId group_;
+  const stream::StreamId out_;
+  std::vector<stream::Unit> units_;
+  std::vector<std::string> keys_, values_;
+};
 
 // What a run took.
 struct Cost {

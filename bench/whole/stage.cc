@@ -39,32 +39,13 @@ class StoreUnits final : public Peer {
     const stream::StreamId out = must(store->open_stream(kOut, {}));
     const stream::ReadRequest request{
         .group = group, .consumer = "store", .count_max = workload.batch};
-    std::vector<stream::Unit> units;
-    std::vector<std::string> keys, values;
+    StageUnits units(group, out);
     must(store->flush(store->last_commit()));
 
     const double cpu = cpu_seconds();
     const auto started = Steady::now();
     for (auto found = must(store->read(request)); !found.empty();) {
-      units.resize(found.size());
-      keys.resize(found.size());
-      values.resize(found.size());
-      for (size_t i = 0; i < found.size(); ++i) {
-        const stream::Entry& entry = found[i].entry;
-        keys[i].assign(kSeen).append(entry.fields.find("id").value_or(""));
-        values[i] = entry.id.text();
-        units[i].group = group;
-        units[i].entry = entry.id;
-        units[i].conditions = {{.kind = stream::ConditionKind::kClaim,
-                                .key = keys[i],
-                                .value = values[i],
-                                .ttl = kSeenTtl}};
-        units[i].effects = {{.kind = stream::EffectKind::kEmit,
-                             .stream = out,
-                             .entry = {},
-                             .bytes = entry.fields.encoded()}};
-      }
-      found = std::move(must(store->commit(units, &request)).next);
+      found = std::move(must(store->commit(units.of(found), &request)).next);
     }
     if (sync != Sync::kOs) must(store->flush(store->last_commit()));
     const Cost cost{seconds_since(started), cpu_seconds() - cpu, 0};
