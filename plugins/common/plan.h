@@ -56,6 +56,14 @@ std::optional<Plan> read_plan(const Record& fields, std::string& why);
 // Errors: as above; a plan without a hash that does not only make a position smaller.
 std::optional<Plan> read_any_plan(const Record& fields, std::string& why);
 
+// Of stages that issue permits: whether they read plans by `read_any_plan`.
+inline constexpr sluice_param kForeignPlansSetting{
+    .name = "foreign_plans",
+    .doc =
+        "True: closing plans of the reference's Apply Layer, which carry no hash, get permits too.",
+    .type = SLUICE_BOOLEAN,
+    .default_text = "false"};
+
 // First 16 hex digits over `<symbol>:<action>:<kill score, six decimals>:<new stop>:<computed at>`;
 // the new stop as float text, or None.
 std::string proposal_plan_id(std::string_view symbol, std::string_view action, double kill_score,

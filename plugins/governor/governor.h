@@ -67,12 +67,7 @@ class Governor {
        .default_text = "10m",
        .min_text = "1m",
        .max_text = "1d"},
-      {.name = "foreign_plans",
-       .doc =
-           "True: closing plans of the reference's Apply Layer, which carry no hash, get permits "
-           "too.",
-       .type = SLUICE_BOOLEAN,
-       .default_text = "false"},
+      trade::kForeignPlansSetting,
       {.name = "enable_auto_disarm",
        .doc = "Whether the governor may stop all orders by itself.",
        .type = SLUICE_BOOLEAN,

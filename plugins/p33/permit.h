@@ -46,12 +46,7 @@ class Permit {
        .default_text = "6h",
        .min_text = "10m",
        .max_text = "30d"},
-      {.name = "foreign_plans",
-       .doc =
-           "True: closing plans of the reference's Apply Layer, which carry no hash, get permits "
-           "too.",
-       .type = SLUICE_BOOLEAN,
-       .default_text = "false"},
+      trade::kForeignPlansSetting,
       {.name = "snapshot_wait",
        .doc = "How long a plan waits for a snapshot to arrive before it is denied for want of "
               "one. More helps after a start and holds the gate's window up.",
