@@ -21,6 +21,7 @@ using cli::kIoFailure;
 using cli::kStore;
 using ::testing::AnyOf;
 using testing::crash_points;
+using testing::difference;
 using testing::Ended;
 using testing::FaultyCalls;
 using ::testing::HasSubstr;

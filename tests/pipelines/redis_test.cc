@@ -18,8 +18,10 @@
 #include "common/permit.h"
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
+#include "fixtures/recorded_day.h"
 #include "fixtures/redis_server.h"
 #include "fixtures/seed.h"
+#include "fixtures/terminal_records.h"
 #include "redis/cluster.h"
 #include "redis/redis_store.h"
 #include "redis/shard_store.h"
@@ -27,61 +29,18 @@
 namespace sluice {
 namespace {
 
+using testing::difference;
 using testing::Ended;
 using testing::eventually;
 using ::testing::HasSubstr;
 using testing::Program;
 using testing::RedisCluster;
 using testing::RedisServer;
+using testing::terminal_records;
 
 const std::string kTrade = SLUICE_SOURCE_DIR "/pipelines/trade.yaml";
 const std::string kSample = SLUICE_SOURCE_DIR "/pipelines/samples/decisions.ndjson";
 const std::string kProbes = SLUICE_BINARY_DIR "/tests/runtime_plugins";
-
-constexpr const char* kTerminalStreams[] = {
-    "quantum:stream:execution.result", "quantum:stream:apply.result",
-    "quantum:stream:trade.duplicate", "quantum:stream:dead"};
-
-// Fields that hold when, in which order and at what price an order was sent: as in trade_test.
-bool is_of_the_moment(std::string_view field) {
-  static const std::set<std::string_view> kFields = {"timestamp", "payload",      "sent_us",
-                                                     "result_us", "order_id",     "avg_price",
-                                                     "fee",       "steps_results"};
-  return kFields.contains(field);
-}
-
-std::multiset<std::string> terminal_records(const stream::Store& store) {
-  std::multiset<std::string> records;
-  for (const char* name : kTerminalStreams) {
-    const stream::StreamId id = store.find_stream(name);
-    if (id == 0) continue;
-    const auto range = store.range(id, EntryId{}, 1'000'000);
-    EXPECT_TRUE(range.is_ok()) << range.status().text();
-    if (!range) continue;
-    for (const stream::Entry& entry : *range) {
-      std::string text = name;
-      for (const stream::FieldView& field : entry.fields.view()) {
-        if (field.name == "sluice.deliveries" || field.name == "sluice.id") continue;
-        if (is_of_the_moment(field.name)) continue;
-        text += "\n" + std::string(field.name) + "=" + std::string(field.value);
-      }
-      records.insert(text);
-    }
-  }
-  return records;
-}
-
-// Empty when both are the same; else the first record of each side that the other lacks.
-std::string difference(const std::multiset<std::string>& expected,
-                       const std::multiset<std::string>& met) {
-  std::vector<std::string> missing, surplus;
-  std::ranges::set_difference(expected, met, std::back_inserter(missing));
-  std::ranges::set_difference(met, expected, std::back_inserter(surplus));
-  if (missing.empty() && surplus.empty()) return {};
-  return std::to_string(missing.size()) + " missing, " + std::to_string(surplus.size()) +
-         " not expected\nmissing: " + (missing.empty() ? "" : missing.front()) +
-         "\nnot expected: " + (surplus.empty() ? "" : surplus.front());
-}
 
 class RedisTest : public ::testing::Test {
  protected:
@@ -221,12 +180,9 @@ class RedisTest : public ::testing::Test {
 TEST_F(RedisTest, TheSampleEndsAsOnTheEmbeddedEngine) { expect_the_same_as_embedded(kSample); }
 
 TEST_F(RedisTest, The510RecordedDecisionsEndAsOnTheEmbeddedEngine) {
-  const char* shared = std::getenv("SLUICE_SHARED");
-  const std::string data =
-      (shared != nullptr ? shared : SLUICE_SOURCE_DIR "/../shared") + std::string("/data");
-  const std::string decisions = data + "/decisions-2025-11-22.ndjson";
+  const auto [decisions, klines] = testing::recorded_day();
   if (!std::filesystem::exists(decisions)) GTEST_SKIP() << "no recorded decisions at " << decisions;
-  klines_ = data + "/klines";
+  klines_ = klines;
   expect_the_same_as_embedded(decisions);
 }
 

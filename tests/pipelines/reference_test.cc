@@ -17,6 +17,7 @@
 #include "base/disk.h"
 #include "engine/embedded_store.h"
 #include "fixtures/program.h"
+#include "fixtures/recorded_day.h"
 #include "fixtures/seed.h"
 
 namespace sluice {
@@ -219,12 +220,9 @@ TEST_F(ReferenceTest, AfterAKillAtAnyMomentTheNextRunEndsAsAnUndisturbedOne) {
 
 // The 510 recorded decisions, when they are there.
 TEST_F(ReferenceTest, AllRecordedDecisionsAreAccountedForAndAuditClean) {
-  const char* shared = std::getenv("SLUICE_SHARED");
-  const std::string data =
-      (shared != nullptr ? shared : SLUICE_SOURCE_DIR "/../shared") + std::string("/data");
-  const std::string decisions = data + "/decisions-2025-11-22.ndjson";
+  const auto [decisions, klines] = testing::recorded_day();
   if (!std::filesystem::exists(decisions)) GTEST_SKIP() << "no recorded decisions at " << decisions;
-  klines_ = data + "/klines";
+  klines_ = klines;
   const Ended ended = run(decisions);
   EXPECT_THAT(ended.out, HasSubstr("\"entered\":510"));
   std::map<std::string, int> ends;

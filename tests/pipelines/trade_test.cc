@@ -6,11 +6,13 @@
 #include <map>
 #include <random>
 
+#include "fixtures/recorded_day.h"
 #include "fixtures/seed.h"
 
 namespace sluice {
 namespace {
 
+using testing::difference;
 using testing::Ended;
 using testing::kPipeline;
 using testing::kSample;
@@ -131,11 +133,9 @@ class RecordedTest : public TradeTest {
  protected:
   void SetUp() override {
     TradeTest::SetUp();
-    const char* shared = std::getenv("SLUICE_SHARED");
-    const std::string data =
-        (shared != nullptr ? shared : SLUICE_SOURCE_DIR "/../shared") + std::string("/data");
-    decisions_ = data + "/decisions-2025-11-22.ndjson";
-    klines_ = data + "/klines";
+    const testing::RecordedDay day = testing::recorded_day();
+    decisions_ = day.decisions;
+    klines_ = day.klines;
     if (!std::filesystem::exists(decisions_))
       GTEST_SKIP() << "no recorded decisions at " << decisions_;
   }

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <string>
+
+#include "fixtures/recorded_day.h"
 
 namespace sluice::graph {
 namespace {
@@ -200,11 +201,9 @@ TEST(SchemaLoad, MissingFileIsNotFound) {
 // The recorded day, when it is there: all 510 decisions are well formed, also those on symbols that
 // the intent schema refuses later.
 TEST(AiDecisionSchema, RecordedDecisionsAreAccepted) {
-  const char* shared = std::getenv("SLUICE_SHARED");
-  const std::string folder =
-      shared != nullptr ? shared : std::string(SLUICE_SOURCE_DIR) + "/../shared";
-  std::ifstream file(folder + "/data/decisions-2025-11-22.ndjson");
-  if (!file) GTEST_SKIP() << "no recorded decisions in " << folder << "; set SLUICE_SHARED";
+  const std::string decisions = testing::recorded_day().decisions;
+  std::ifstream file(decisions);
+  if (!file) GTEST_SKIP() << "no recorded decisions at " << decisions << "; set SLUICE_SHARED";
   const auto schema = shipped("ai_decision.json");
   size_t lines = 0;
   for (std::string line; std::getline(file, line); ++lines) {
