@@ -1,11 +1,8 @@
 // Any bytes as a pipeline file: findings with places, or a pipeline that can be drawn.
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "fuzz/fuzz.h"
+#include "fuzz/home.h"
 #include "graph/draw.h"
 #include "graph/findings.h"
 #include "graph/pipeline.h"
@@ -13,36 +10,6 @@
 
 namespace sluice {
 namespace {
-
-namespace fs = std::filesystem;
-
-// A folder like the source tree's, in memory where that is possible.
-class Home {
- public:
-  Home() {
-    const fs::path memory = "/dev/shm";
-    const fs::path above = fs::is_directory(memory) ? memory : fs::temp_directory_path();
-    folder_ = above / ("sluice-fuzz-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_ / "pipelines");
-    fs::copy(SLUICE_SOURCE_DIR "/pipelines/schemas", folder_ / "pipelines/schemas",
-             fs::copy_options::recursive);
-    fs::copy(SLUICE_SOURCE_DIR "/lua", folder_ / "lua", fs::copy_options::recursive);
-  }
-  ~Home() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-
-  std::string write(std::string_view text) const {
-    const fs::path path = folder_ / "pipelines/fuzz.yaml";
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
-  }
-
- private:
-  fs::path folder_;
-};
 
 const plugin::Catalog& catalog() {
   static const plugin::Catalog scanned = [] {
@@ -70,12 +37,12 @@ void require_sound(const graph::Finding& finding) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sluice;
-  static const Home home;
+  static const fuzz::Home home;
   graph::LoadOptions options;
   options.environment = {{"SLUICE_DATA", "data"}, {"EMPTY", ""}};
   options.ask_plugins = false;  // a process for each input would be most of the work
   const graph::Loaded loaded =
-      graph::load_pipeline(home.write(fuzz::text_of(data, size)), catalog(), options);
+      graph::load_pipeline(home.write("fuzz.yaml", fuzz::text_of(data, size)), catalog(), options);
   bool refused = false;
   for (const graph::Finding& finding : loaded.findings) {
     require_sound(finding);
