@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "base/log.h"
@@ -86,10 +87,13 @@ class MutationTest : public ::testing::Test {
     return graph::load_pipeline(path(), *catalog_, options);
   }
 
-  // Where the sample goes: to the decisions, or to what else comes from outside.
+  // Where the sample goes: to the decisions, or to what else comes from outside and is read.
   static std::optional<size_t> entry(const graph::Pipeline& pipeline) {
+    std::set<size_t> read;
+    for (const graph::StageSpec& stage : pipeline.stages)
+      for (const graph::Wire& input : stage.inputs) read.insert(input.stream);
     std::optional<size_t> found;
-    for (size_t i = 0; i < pipeline.streams.size(); ++i) {
+    for (const size_t i : read) {
       if (!pipeline.streams[i].external) continue;
       if (!found || pipeline.streams[i].key == "decisions") found = i;
     }
