@@ -51,7 +51,8 @@ property: build  ## 10,000 random sequences of what can happen to the trade pipe
 
 sim: configure  ## the whole host in a simulated world, new seeds for SIM_SECONDS (default 180)
 	@cmake --build $(BUILD) -j $(JOBS) --target sluice_sim_program
-	@$(BUILD)/tests/sluice-sim --list tests/sim/seeds --seconds $(SIM_SECONDS)
+	@$(BUILD)/tests/sluice-sim --list tests/sim/seeds --seconds $(SIM_SECONDS) \
+	  $(if $(SLUICE_SEED),--seed $(SLUICE_SEED))
 
 crash: build  ## kill the trade pipeline at every change of its store, fail every call (about half an hour)
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/crash_points_test

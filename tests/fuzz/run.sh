@@ -2,6 +2,8 @@
 # Fuzzes each target for SECONDS; a crash stays in BUILD/fuzz/TARGET-crash-* and fails.
 #
 #   tests/fuzz/run.sh BUILD SECONDS [TARGET...]
+#
+# SLUICE_SEED is the random seed of all of them; without it each takes a new one.
 set -euo pipefail
 build=$1 seconds=$2
 shift 2
@@ -24,7 +26,7 @@ for target in "${targets[@]}"; do
   # shellcheck disable=SC2086
   if ! "$build/tests/${target}_fuzz" "$grown" "$here/corpus/$target" ${seeds[$target]-} \
     "${dictionary[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-    -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/fuzz/$target-" \
+    -max_len=16384 -print_final_stats=1 -seed="${SLUICE_SEED:-0}" -artifact_prefix="$build/fuzz/$target-" \
     >"$build/fuzz/$target.log" 2>&1; then
     tail -n 40 "$build/fuzz/$target.log" >&2
     echo "fuzz: $target failed; put the input into tests/fuzz/corpus/$target once it is mended" >&2

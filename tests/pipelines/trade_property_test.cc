@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "fixtures/seed.h"
 #include "sim/world.h"
 
 namespace sluice::sim {
@@ -47,7 +48,8 @@ TEST(TradePipeline, HoldsItsInvariantsWhateverHappens) {
   log::configure(log::Level::kError, log::Format::kText);
   const char* cases = std::getenv("SLUICE_CASES");
   const std::string params =
-      "max_success=" + std::string(cases != nullptr ? cases : kCasesDefault) + " max_size=100";
+      "seed=" + std::to_string(testing::any_seed()) +
+      " max_success=" + std::string(cases != nullptr ? cases : kCasesDefault) + " max_size=100";
   // Not over what a failure said to repeat it with.
   setenv("RC_PARAMS", params.c_str(), 0);
 
