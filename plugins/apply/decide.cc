@@ -34,7 +34,7 @@ bool read_intent_numbers(const Json& payload, Intent& intent, std::string& why) 
   if (const Json* size = payload.find("position_size_usd"); size != nullptr && !size->is_null()) {
     intent.size_usd = size->is_number() ? Decimal::parse(size->text()) : std::nullopt;
     if (!intent.size_usd || !intent.size_usd->is_positive()) {
-      why = "position_size_usd is not a positive number: " + size->text();
+      why = "position_size_usd is not a positive number: " + std::string(size->text());
       return false;
     }
   }
@@ -42,7 +42,7 @@ bool read_intent_numbers(const Json& payload, Intent& intent, std::string& why) 
       leverage != nullptr && !leverage->is_null()) {
     const auto value = leverage->is_number() ? Decimal::parse(leverage->text()) : std::nullopt;
     if (!value || *value < Decimal(1) || *value > Decimal(125)) {
-      why = "leverage is not a number from 1 to 125: " + leverage->text();
+      why = "leverage is not a number from 1 to 125: " + std::string(leverage->text());
       return false;
     }
     intent.leverage = trade::decimal_text(*value);
@@ -51,7 +51,7 @@ bool read_intent_numbers(const Json& payload, Intent& intent, std::string& why) 
       budget != nullptr && !budget->is_null()) {
     intent.risk_budget_usd = budget->is_number() ? Decimal::parse(budget->text()) : std::nullopt;
     if (!intent.risk_budget_usd) {
-      why = "risk_budget_usd is not a number: " + budget->text();
+      why = "risk_budget_usd is not a number: " + std::string(budget->text());
       return false;
     }
   }

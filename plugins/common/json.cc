@@ -1,16 +1,29 @@
 #include "common/json.h"
 
 #include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
 #include <algorithm>
 #include <array>
-#include <set>
+#include <cstring>
+#include <new>
+#include <vector>
 
 namespace sluice::trade {
 
 namespace {
+
+// Whether no byte is part of a longer character. Eight at a time.
+bool is_ascii(std::string_view text) {
+  uint64_t seen = 0;
+  size_t at = 0;
+  for (uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    seen |= word;
+  }
+  for (; at < text.size(); ++at) seen |= static_cast<unsigned char>(text[at]);
+  return (seen & 0x8080808080808080) == 0;
+}
 
 // The reader takes an escaped zero byte, and the second half of a surrogate pair on its own.
 std::string_view fault_of(std::string_view text) {
@@ -25,32 +38,41 @@ std::string_view fault_of(std::string_view text) {
 }  // namespace
 
 // Receives RapidJSON's events and builds the tree. Returning false ends the parse; `why` says why.
+//
+// A value waits in `pending_` until the list or object around it is closed and takes its members
+// into the document's memory, side by side.
 class JsonBuilder {
  public:
-  explicit JsonBuilder(const JsonLimits& limits) : limits_(limits) {}
+  // Texts are handed to it in place: views of what it was given last as long as the document.
+  // `plain`: none of them can hold what `fault_of` looks for.
+  JsonBuilder(const JsonLimits& limits, bool plain, std::pmr::memory_resource& memory)
+      : limits_(limits), plain_(plain), memory_(memory) {
+    constexpr size_t kUsual = 32;
+    pending_.reserve(kUsual);
+    open_.reserve(limits.depth_max);
+  }
 
-  bool Null() { return add(Json()); }
+  bool Null() { return count() && (place(), true); }
   bool Bool(bool value) {
-    Json json;
+    if (!count()) return false;
+    Json& json = place();
     json.type_ = Json::Type::kBoolean;
     json.boolean_ = value;
-    return add(std::move(json));
+    return true;
   }
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
-    return add(scalar(Json::Type::kNumber, text, size));
+    return put(Json::Type::kNumber, {text, size});
   }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    return sound({text, size}) && add(scalar(Json::Type::kText, text, size));
+    return is_sound({text, size}) && put(Json::Type::kText, {text, size});
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
-    if (!sound({text, size})) return false;
-    open_.back().key.assign(text, size);
-    if (open_.back().keys.insert(open_.back().key).second) return true;
-    why_ = "key " + json_quoted(open_.back().key) + " stands twice";
-    return false;
+    if (!is_sound({text, size})) return false;
+    pending_.emplace_back().name_ = {text, size};
+    return true;
   }
   bool StartObject() { return start(Json::Type::kObject); }
-  bool EndObject(rapidjson::SizeType) { return end(); }
+  bool EndObject(rapidjson::SizeType) { return are_distinct() && end(); }
   bool StartArray() { return start(Json::Type::kArray); }
   bool EndArray(rapidjson::SizeType) { return end(); }
 
@@ -61,25 +83,26 @@ class JsonBuilder {
   bool Uint64(uint64_t) { return false; }
   bool Double(double) { return false; }
 
-  Json root() { return std::move(root_); }
+  Json&& root() { return std::move(pending_.front()); }
   const std::string& why() const { return why_; }
 
  private:
-  struct Open {
-    Json json;
-    std::string key;
-    std::set<std::string> keys;
-  };
+  struct Pending : Json {};
 
-  static Json scalar(Json::Type type, const char* text, size_t size) {
-    Json json;
-    json.type_ = type;
-    json.text_.assign(text, size);
-    return json;
+  // Where the next value goes: a member's place was made when its key came.
+  Json& place() {
+    const bool is_member = !open_.empty() && pending_[open_.back()].is_object();
+    return is_member ? pending_.back() : pending_.emplace_back();
   }
-
-  bool sound(std::string_view text) {
-    why_ = fault_of(text);
+  bool put(Json::Type type, std::string_view text) {
+    if (!count()) return false;
+    Json& json = place();
+    json.type_ = type;
+    json.text_ = text;
+    return true;
+  }
+  bool is_sound(std::string_view text) {
+    if (!plain_) why_ = fault_of(text);
     return why_.empty();
   }
   bool count() {
@@ -93,39 +116,57 @@ class JsonBuilder {
       why_ = "deeper than " + std::to_string(limits_.depth_max) + " levels";
       return false;
     }
-    open_.emplace_back();
-    open_.back().json.type_ = type;
+    place().type_ = type;
+    open_.push_back(pending_.size() - 1);
     return true;
   }
   bool end() {
-    Json done = std::move(open_.back().json);
+    const size_t first = open_.back() + 1, count = pending_.size() - first;
     open_.pop_back();
-    put(std::move(done));
+    auto* items = static_cast<Json*>(memory_.allocate(count * sizeof(Json), alignof(Json)));
+    for (size_t i = 0; i < count; ++i) new (items + i) Json(std::move(pending_[first + i]));
+    pending_.erase(pending_.begin() + static_cast<ptrdiff_t>(first), pending_.end());
+    pending_.back().items_ = items;
+    pending_.back().count_ = static_cast<uint32_t>(count);
     return true;
   }
-  bool add(Json json) {
-    if (!count()) return false;
-    put(std::move(json));
-    return true;
-  }
-  void put(Json json) {
-    if (open_.empty()) {
-      root_ = std::move(json);
-    } else if (open_.back().json.type_ == Json::Type::kArray) {
-      open_.back().json.items_.push_back(std::move(json));
-    } else {
-      open_.back().json.members_.emplace_back(open_.back().key, std::move(json));
+
+  // Whether no two members of the innermost object have one name.
+  bool are_distinct() {
+    constexpr size_t kFew = 12;  // comparing all pairs is cheaper than sorting
+    const std::span<const Pending> members = std::span(pending_).subspan(open_.back() + 1);
+    if (members.size() > kFew) return are_many_distinct(members);
+    for (size_t i = 1; i < members.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (members[i].name_ == members[j].name_) return stands_twice(members[i].name_);
+      }
     }
+    return true;
+  }
+  bool are_many_distinct(std::span<const Pending> members) {
+    std::vector<std::string_view> names;
+    names.reserve(members.size());
+    for (const Pending& member : members) names.push_back(member.name_);
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    return twice == names.end() || stands_twice(*twice);
+  }
+  bool stands_twice(std::string_view name) {
+    why_ = "key " + json_quoted(name) + " stands twice";
+    return false;
   }
 
   const JsonLimits& limits_;
+  const bool plain_;
+  std::pmr::memory_resource& memory_;
   size_t values_ = 0;
-  std::vector<Open> open_;  // containers not yet closed, outermost first
-  Json root_;
+  std::vector<Pending> pending_;
+  std::vector<size_t> open_;  // places in `pending_` of what is not closed yet, outermost first
   std::string why_;
 };
 
-std::optional<Json> Json::parse(std::string_view text, std::string& why, const JsonLimits& limits) {
+std::optional<JsonDocument> Json::parse(std::string_view text, std::string& why,
+                                        const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) {
     why = std::to_string(text.size()) + " bytes, at most " + std::to_string(limits.bytes_max);
     return std::nullopt;
@@ -135,35 +176,48 @@ std::optional<Json> Json::parse(std::string_view text, std::string& why, const J
     why = "zero byte at offset " + std::to_string(zero);
     return std::nullopt;
   }
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                              rapidjson::kParseValidateEncodingFlag |
-                              rapidjson::kParseNumbersAsStringsFlag;
-  rapidjson::MemoryStream stream(text.data(), text.size());
+  // RapidJSON reads blocks of 16 bytes that begin within the text.
+  constexpr size_t kBehind = 16;
+  // Payloads of the trade stages have a value for every 15 to 30 bytes.
+  const size_t guess = text.size() + kBehind + text.size() / 16 * sizeof(Json) + 512;
+  auto memory = std::make_unique<std::pmr::monotonic_buffer_resource>(guess);
+  auto* const own = static_cast<char*>(memory->allocate(text.size() + kBehind, 16));
+  std::memset(std::copy(text.begin(), text.end(), own), 0, kBehind);
+  rapidjson::InsituStringStream stream(own);
   rapidjson::Reader reader;
-  JsonBuilder builder(limits);
-  const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
+  const bool ascii = is_ascii(text);
+  JsonBuilder builder(limits, ascii && text.find("\\u") == std::string_view::npos, *memory);
+  // Iterative: the depth of the text must not become the depth of our stack.
+  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag;
+  constexpr unsigned kValidates = kFlags | rapidjson::kParseValidateEncodingFlag;
+  // The reader validates byte by byte; most payloads have nothing to look at.
+  const rapidjson::ParseResult result =
+      ascii ? reader.Parse<kFlags>(stream, builder) : reader.Parse<kValidates>(stream, builder);
   if (result.IsError()) {
     why = builder.why().empty() ? rapidjson::GetParseError_En(result.Code()) : builder.why();
     why += " at offset " + std::to_string(result.Offset());
     return std::nullopt;
   }
-  return builder.root();
+  return JsonDocument(builder.root(), std::move(memory));
 }
 
 const Json* Json::find(std::string_view name) const {
-  const auto found = std::find_if(members_.begin(), members_.end(),
-                                  [&](const auto& member) { return member.first == name; });
-  return found == members_.end() ? nullptr : &found->second;
+  if (!is_object()) return nullptr;
+  const auto members = items();
+  const auto found = std::find_if(members.begin(), members.end(),
+                                  [&](const Json& member) { return member.name_ == name; });
+  return found == members.end() ? nullptr : &*found;
 }
 
 std::string_view Json::text_of(std::string_view name) const {
   const Json* member = find(name);
-  return member != nullptr && member->is_text() ? std::string_view(member->text_) : "";
+  return member != nullptr && member->is_text() ? member->text_ : "";
 }
 
 std::string_view Json::number_of(std::string_view name) const {
   const Json* member = find(name);
-  return member != nullptr && member->is_number() ? std::string_view(member->text_) : "";
+  return member != nullptr && member->is_number() ? member->text_ : "";
 }
 
 namespace {
@@ -197,13 +251,17 @@ uint32_t take_code_point(std::string_view& text) {
   return ok ? code : 0xfffd;
 }
 
-}  // namespace
+bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
-std::string json_quoted(std::string_view text) {
-  std::string out = "\"";
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
   while (!text.empty()) {
-    const uint32_t code = take_code_point(text);
-    switch (code) {
+    const auto plain =
+        static_cast<size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    switch (const uint32_t code = take_code_point(text)) {
       case '"':
         out += "\\\"";
         break;
@@ -220,14 +278,37 @@ std::string json_quoted(std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (code >= 0x20 && code < 0x7f) {
-          out += static_cast<char>(code);
-        } else {
-          append_code_point(out, code);
-        }
+        append_code_point(out, code);
     }
   }
-  return out + "\"";
+  out += '"';
+}
+
+}  // namespace
+
+std::string json_quoted(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 2);
+  append_quoted(out, text);
+  return out;
+}
+
+void JsonObject::begin(std::string_view name) {
+  if (written_.size() > 1) written_ += ", ";
+  append_quoted(written_, name);
+  written_ += ": ";
+}
+
+JsonObject& JsonObject::text(std::string_view name, std::string_view value) {
+  begin(name);
+  append_quoted(written_, value);
+  return *this;
+}
+
+JsonObject& JsonObject::raw(std::string_view name, std::string_view value) {
+  begin(name);
+  written_ += value;
+  return *this;
 }
 
 }  // namespace sluice::trade

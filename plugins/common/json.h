@@ -1,11 +1,14 @@
 // JSON as the trade stages read and write it: bounded when read, plain when written.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace sluice::trade {
 
@@ -13,21 +16,24 @@ namespace sluice::trade {
 struct JsonLimits {
   size_t bytes_max = 256 << 10;
   size_t depth_max = 32;
-  size_t values_max = 10'000;  // one takes about 100 bytes besides its text
+  size_t values_max = 10'000;  // one takes 48 bytes besides its text
 };
 
-// One JSON value. Numbers keep the text they were written in, because money is decimal.
+class JsonDocument;
+
+// One JSON value of a document, which outlives it and all it gives. Numbers keep the text they were
+// written in, because money is decimal.
 class Json {
  public:
-  enum class Type { kNull, kBoolean, kNumber, kText, kArray, kObject };
+  enum class Type : uint8_t { kNull, kBoolean, kNumber, kText, kArray, kObject };
 
   // Reads exactly one value.
   //
   // Errors: nullopt, and `why` says what is wrong and where: syntax, invalid UTF-8 or half a
   //         surrogate pair, a zero byte, also an escaped one, a key that stands twice in one
   //         object, a document too large, too deep or of too many values.
-  static std::optional<Json> parse(std::string_view text, std::string& why,
-                                   const JsonLimits& limits = {});
+  static std::optional<JsonDocument> parse(std::string_view text, std::string& why,
+                                           const JsonLimits& limits = {});
 
   Type type() const { return type_; }
   bool is_object() const { return type_ == Type::kObject; }
@@ -37,9 +43,11 @@ class Json {
   bool is_true() const { return type_ == Type::kBoolean && boolean_; }
   bool is_false() const { return type_ == Type::kBoolean && !boolean_; }
 
-  const std::string& text() const { return text_; }  // kText, kNumber; empty otherwise
-  const std::vector<Json>& items() const { return items_; }
-  const std::vector<std::pair<std::string, Json>>& members() const { return members_; }
+  std::string_view text() const { return text_; }  // kText, kNumber; empty otherwise
+  // What a kArray or kObject holds, in the order it was written.
+  std::span<const Json> items() const { return {items_, count_}; }
+  // The name of a member of an object; empty otherwise.
+  std::string_view name() const { return name_; }
 
   // The member of that name; nullptr when there is none or this is no object.
   const Json* find(std::string_view name) const;
@@ -48,13 +56,34 @@ class Json {
   // Text of a number member as it was written, or empty.
   std::string_view number_of(std::string_view name) const;
 
+ protected:
+  // Neither copied nor moved alone, lest a value outlive its document.
+  Json() = default;
+  Json(Json&&) = default;
+  Json& operator=(Json&&) = default;
+
  private:
   friend class JsonBuilder;
+
   Type type_ = Type::kNull;
   bool boolean_ = false;
-  std::string text_;
-  std::vector<Json> items_;
-  std::vector<std::pair<std::string, Json>> members_;
+  uint32_t count_ = 0;
+  const Json* items_ = nullptr;
+  std::string_view name_, text_;
+};
+
+// A value together with the memory that it and everything in it stand in.
+class JsonDocument : public Json {
+ public:
+  JsonDocument(JsonDocument&&) = default;
+  JsonDocument& operator=(JsonDocument&&) = default;
+
+ private:
+  friend class Json;
+  using Memory = std::unique_ptr<std::pmr::monotonic_buffer_resource>;
+  JsonDocument(Json&& root, Memory memory) : Json(std::move(root)), memory_(std::move(memory)) {}
+
+  Memory memory_;
 };
 
 // `text` in quotes, everything outside printable ASCII escaped. Bytes that are not UTF-8 become
@@ -64,9 +93,7 @@ std::string json_quoted(std::string_view text);
 // Writes one object, keys in the order they were added, separators ", " and ": ".
 class JsonObject {
  public:
-  JsonObject& text(std::string_view name, std::string_view value) {
-    return raw(name, json_quoted(value));
-  }
+  JsonObject& text(std::string_view name, std::string_view value);
   // `value` must be the text of a JSON number.
   JsonObject& number(std::string_view name, std::string_view value) { return raw(name, value); }
   JsonObject& integer(std::string_view name, int64_t value) {
@@ -76,17 +103,13 @@ class JsonObject {
     return raw(name, value ? "true" : "false");
   }
   // `value` must be JSON.
-  JsonObject& raw(std::string_view name, std::string_view value) {
-    if (!body_.empty()) body_ += ", ";
-    body_ += json_quoted(name);
-    body_ += ": ";
-    body_ += value;
-    return *this;
-  }
-  std::string str() const { return "{" + body_ + "}"; }
+  JsonObject& raw(std::string_view name, std::string_view value);
+  std::string str() const { return written_ + "}"; }
 
  private:
-  std::string body_;
+  void begin(std::string_view name);
+
+  std::string written_ = "{";
 };
 
 }  // namespace sluice::trade

@@ -37,7 +37,7 @@ std::optional<int64_t> valid_until(const Json& permit) {
   return read_integer(permit.number_of("valid_until_us"));
 }
 
-Judgement judge_p33_form(const std::optional<Json>& permit) {
+Judgement judge_p33_form(const std::optional<JsonDocument>& permit) {
   if (!permit)
     return refusal("p33_permit_denied", "unknown",
                    step_result("P33_CHECK", "denied", "P3.3 denied: unknown"));
@@ -54,7 +54,7 @@ Judgement judge_p33_form(const std::optional<Json>& permit) {
 
 Judgement bad_qty(const Json& permit, std::string_view name) {
   const Json* value = permit.find(name);
-  const std::string shown = value == nullptr ? "None" : value->text();
+  const std::string shown = value == nullptr ? "None" : std::string(value->text());
   return refusal("invalid_safe_close_qty", {},
                  step_result("P33_VALIDATE", "invalid_qty", std::string(name) + "=" + shown));
 }
@@ -73,7 +73,7 @@ Judgement judge_qty(const Plan& plan, const Json& permit) {
   return judgement;
 }
 
-Judgement judge_governor_form(const std::optional<Json>& permit) {
+Judgement judge_governor_form(const std::optional<JsonDocument>& permit) {
   if (!permit || !permit->is_object())
     return refusal("invalid_governor_permit_format", {},
                    step_result("GOVERNOR_PERMIT", "invalid_format", "permit is not a JSON object"));
@@ -96,7 +96,7 @@ constexpr Duration kForeignLife = std::chrono::seconds(60);
 constexpr Duration kForeignUse = std::chrono::seconds(10);
 
 // The end of an unbound permit that may be adopted for `plan`; nullopt when it may not.
-std::optional<Time> foreign_end(const std::optional<Json>& permit, std::string_view yes,
+std::optional<Time> foreign_end(const std::optional<JsonDocument>& permit, std::string_view yes,
                                 const Plan& plan, Time now) {
   if (!permit || !permit->is_object()) return std::nullopt;
   if (!is_reducing(plan.action) && !SLUICE_MUTANT(foreign_permit_opens)) return std::nullopt;

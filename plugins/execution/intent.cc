@@ -17,7 +17,8 @@ struct Fault {
 
 [[noreturn]] void fail(std::string_view name, std::string_view rule, const Json* met = nullptr) {
   std::string text = std::string(name) + ": expected " + std::string(rule);
-  if (met != nullptr && !met->text().empty()) text += ", got " + met->text().substr(0, 80);
+  if (met != nullptr && !met->text().empty())
+    text += ", got " + std::string(met->text().substr(0, 80));
   throw Fault{std::move(text)};
 }
 
@@ -25,7 +26,7 @@ std::string need_text(const Json& payload, std::string_view name) {
   const Json* value = payload.find(name);
   if (value == nullptr || !value->is_text() || value->text().empty())
     fail(name, "a text that is not empty", value);
-  return value->text();
+  return std::string(value->text());
 }
 
 std::optional<Decimal> read_amount(const Json& payload, std::string_view name, bool positive) {

@@ -9,6 +9,7 @@ namespace sluice::execution {
 namespace {
 
 using trade::Json;
+using trade::JsonDocument;
 
 constexpr std::string_view kGovernorCounters = "quantum:governor:";
 
@@ -40,18 +41,18 @@ void check_choice(std::string_view field, std::string_view value, std::string_vi
   if (value != a && value != b) fail(field, value, std::string(a) + " or " + std::string(b));
 }
 
-Json parse(std::string_view field, std::string_view text) {
+JsonDocument parse(std::string_view field, std::string_view text) {
   std::string why;
   auto json = Json::parse(text, why);
   if (!json) fail(field, text, "JSON; " + why);
-  return *json;
+  return std::move(*json);
 }
 
 // A consumed permit must say yes (`word` is true) to this very plan.
-Json need_permit(const Fields& fields, std::string_view name, std::string_view word,
-                 const OrderEntry& order) {
+JsonDocument need_permit(const Fields& fields, std::string_view name, std::string_view word,
+                         const OrderEntry& order) {
   const std::string text = need(fields, name);
-  Json permit = parse(name, text);
+  JsonDocument permit = parse(name, text);
   const Json* yes = permit.find(word);
   if (yes == nullptr || !yes->is_true()) fail(name, text, std::string(word) + " to be true");
   if (permit.text_of("plan_id") != order.plan_id || permit.text_of("symbol") != order.symbol ||
@@ -71,7 +72,7 @@ void check_quantity(const Json& permit, const OrderEntry& order) {
 std::vector<trade::Reservation> read_reservations(const Fields& fields) {
   const auto text = fields("reservations");
   if (!text || text->empty()) return {};
-  const Json list = parse("reservations", *text);
+  const JsonDocument list = parse("reservations", *text);
   if (list.type() != Json::Type::kArray) fail("reservations", *text, "a JSON array");
   std::vector<trade::Reservation> reservations;
   for (const Json& item : list.items()) {

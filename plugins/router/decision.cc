@@ -133,7 +133,7 @@ bool read_numbers(const Fields& fields, Decision& decision, std::string& why) {
 
 std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
                                       std::string& why) {
-  std::optional<Json> payload;
+  std::optional<trade::JsonDocument> payload;
   if (const auto text = payload_of(entry)) {
     payload = Json::parse(text->json, why);
     if (!payload) {

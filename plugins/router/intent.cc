@@ -19,7 +19,7 @@ std::string json_text(const Json& value) {
     case Json::Type::kBoolean:
       return value.is_true() ? "true" : "false";
     case Json::Type::kNumber:
-      return value.text();
+      return std::string(value.text());
     case Json::Type::kText:
       return trade::json_quoted(value.text());
     case Json::Type::kArray: {
@@ -29,7 +29,7 @@ std::string json_text(const Json& value) {
     }
     default: {
       trade::JsonObject object;
-      for (const auto& [name, member] : value.members()) object.raw(name, json_text(member));
+      for (const Json& member : value.items()) object.raw(member.name(), json_text(member));
       return object.str();
     }
   }
@@ -38,7 +38,9 @@ std::string json_text(const Json& value) {
 constexpr double kAny = std::numeric_limits<double>::max();
 
 // As a message shows it: a text without its quotes.
-std::string shown(const Json& value) { return value.is_text() ? value.text() : json_text(value); }
+std::string shown(const Json& value) {
+  return value.is_text() ? std::string(value.text()) : json_text(value);
+}
 
 bool is_symbol(std::string_view text) {
   constexpr std::string_view kQuote = "USDT";
@@ -104,8 +106,8 @@ std::vector<std::string> intent_faults(const Json& payload, IntentVersion versio
 
 std::string with_action(const Json& payload) {
   trade::JsonObject object;
-  for (const auto& [name, value] : payload.members())
-    object.raw(name == "side" ? "action" : name, json_text(value));
+  for (const Json& member : payload.items())
+    object.raw(member.name() == "side" ? "action" : member.name(), json_text(member));
   return object.str();
 }
 

@@ -17,7 +17,7 @@ std::optional<Time> time_of(const Json& object, std::string_view name) {
   return us && *us >= 0 && *us < kYear10000 ? std::optional(Time(Duration(*us))) : std::nullopt;
 }
 
-std::optional<Json> object_of(std::string_view text) {
+std::optional<trade::JsonDocument> object_of(std::string_view text) {
   std::string why;
   auto json = Json::parse(text, why);
   return json && json->is_object() ? std::move(json) : std::nullopt;
@@ -132,12 +132,13 @@ std::optional<Selection> read_selection(std::string_view text) {
   const auto json = object_of(text);
   if (!json) return std::nullopt;
   Selection selection;
-  for (const auto& [id, one] : json->members()) {
+  for (const Json& one : json->items()) {
     const auto rank = trade::read_integer(one.number_of("rank"));
     const bool chosen = one.find("size_factor") != nullptr;
     const auto factor = chosen ? Decimal::parse(one.text_of("size_factor")) : Decimal(1);
     if (!rank || !factor || (!chosen && one.text_of("reason").empty())) return std::nullopt;
-    selection[id] = {*rank, chosen, *factor, std::string(one.text_of("reason"))};
+    selection[std::string(one.name())] = {*rank, chosen, *factor,
+                                          std::string(one.text_of("reason"))};
   }
   return selection;
 }

@@ -20,6 +20,7 @@ using testing::FakeStore;
 using trade::closing_plan;
 using trade::decimal;
 using trade::Json;
+using trade::JsonDocument;
 using trade::opening_plan;
 using trade::Plan;
 
@@ -32,11 +33,11 @@ constexpr const char* kErrorsKey = "quantum:governor:errors:2023-11-14";
 constexpr const char* kDayKey = "quantum:governor:disarm:2023-11-14";
 constexpr auto kSecond = std::chrono::seconds(1);
 
-Json json(const std::string& text) {
+JsonDocument json(const std::string& text) {
   std::string why;
-  const auto read = Json::parse(text, why);
+  auto read = Json::parse(text, why);
   if (!read) throw std::logic_error(text + ": " + why);
-  return *read;
+  return std::move(*read);
 }
 
 // A governor and the plans it is asked about. It is 2023-11-14 22:13:20 UTC.
@@ -348,7 +349,7 @@ TEST(GovernorGates, ABlockSaysWhyInRecordEventAndLog) {
   desk.limits[0] = "0";
   desk.set_policy();
   const auto ran = desk.open("0123456789abcdef");
-  const Json block = json(desk.store().text("quantum:governor:block:0123456789abcdef"));
+  const JsonDocument block = json(desk.store().text("quantum:governor:block:0123456789abcdef"));
   EXPECT_EQ(block.text_of("reason"), "hourly_limit_exceeded");
   EXPECT_EQ(block.number_of("timestamp"), "1700000000.0");
   EXPECT_EQ(block.text_of("symbol"), "BTCUSDT");
@@ -403,7 +404,7 @@ TEST(GovernorAmounts, ACloseIsItsPartOfThePositionTimesTheMarkPrice) {
       Desk desk;
       desk.position(amount);
       desk.close("a", action);
-      const Json permit = json(desk.permit_text("a"));
+      const JsonDocument permit = json(desk.permit_text("a"));
       EXPECT_EQ(permit.number_of("computed_qty"), qty) << action;
       EXPECT_EQ(permit.number_of("computed_notional"), notional) << action;
     }
@@ -732,7 +733,7 @@ TEST(GovernorPermit, AnOpeningWithinAllLimitsGetsOneBoundToItsContent) {
   const auto ran = desk.ask(plan);
   ASSERT_TRUE(ran.applied);
   const std::string text = desk.permit_text(plan.plan_id);
-  const Json permit = json(text);
+  const JsonDocument permit = json(text);
   EXPECT_TRUE(permit.find("granted")->is_true());
   EXPECT_TRUE(permit.find("consumed")->is_false());
   EXPECT_EQ(permit.text_of("symbol"), "BTCUSDT");
@@ -758,7 +759,7 @@ Desk& burst(Desk& desk) {
 TEST(GovernorDisarm, ABurstDisarmsWithItsContext) {
   Desk desk;
   const auto ran = burst(desk).open("c");
-  const Json disarmed = json(desk.store().text("quantum:apply:disarmed"));
+  const JsonDocument disarmed = json(desk.store().text("quantum:apply:disarmed"));
   EXPECT_EQ(disarmed.text_of("reason"), "burst_limit_breach");
   EXPECT_EQ(disarmed.find("context")->text_of("symbol"), "BTCUSDT");
   EXPECT_EQ(disarmed.find("context")->number_of("exec_5min"), "2");
@@ -767,7 +768,7 @@ TEST(GovernorDisarm, ABurstDisarmsWithItsContext) {
   EXPECT_EQ(disarmed.text_of("by"), "governor");
   EXPECT_EQ(desk.store().ttl_us("quantum:apply:disarmed"), 0) << "only an operator ends it";
 
-  const Json day = json(desk.store().text(kDayKey));
+  const JsonDocument day = json(desk.store().text(kDayKey));
   EXPECT_EQ(day.text_of("reason"), "burst_limit_breach");
   EXPECT_EQ(desk.store().ttl_us(kDayKey), 86'400'000'000);
 
@@ -960,7 +961,7 @@ TEST(GovernorAudit, ADenialNamesTheCounterItMet) {
   EXPECT_EQ(entry.find("event"), "denied");
   EXPECT_EQ(entry.find("reason"), "burst_limit_exceeded");
   EXPECT_EQ(entry.find("valid_until_us"), "");
-  const Json inputs = json(std::string(*entry.find("inputs")));
+  const JsonDocument inputs = json(std::string(*entry.find("inputs")));
   EXPECT_EQ(inputs.find("met")->text_of("counter"), kBurstKey);
   EXPECT_EQ(inputs.find("met")->number_of("count"), "2");
   EXPECT_EQ(inputs.find("bounds")->number_of("leverage_max"), "80.0");

@@ -55,15 +55,14 @@ class Brain {
         Record{{"last_known_amt", amount},
                {"updated_at", std::to_string(trade::epoch_seconds(now()) - seconds_ago)}});
   }
-  trade::Json permit(const Plan& plan) {
+  trade::JsonDocument permit(const Plan& plan) {
     host.store().erase("quantum:permit:p33:" + plan.plan_id);
     host.store().erase("quantum:p33:issued:" + plan.plan_id);
     ran = host.deliver(trade::plan_record(plan));
     std::string why;
-    const auto json =
-        trade::Json::parse(host.store().text("quantum:permit:p33:" + plan.plan_id), why);
+    auto json = trade::Json::parse(host.store().text("quantum:permit:p33:" + plan.plan_id), why);
     if (!json) throw std::runtime_error("no permit: " + why);
-    return *json;
+    return std::move(*json);
   }
   // The reason of the permit for a close, or for an opening.
   std::string close() { return std::string(permit(closing_plan(now())).text_of("reason")); }

@@ -23,11 +23,11 @@ Record decision(std::string_view correlation, std::string_view trace,
 
 Record with_payload(std::string_view payload) { return decision("", "", payload); }
 
-trade::Json payload_of(const Record& intent) {
+trade::JsonDocument payload_of(const Record& intent) {
   std::string why;
   auto json = trade::Json::parse(*intent.find("payload"), why);
   if (!json) throw std::runtime_error(why);
-  return *json;
+  return std::move(*json);
 }
 
 // Golden vector of the reference contract, section 14.7.
@@ -84,7 +84,7 @@ TEST(Router, GivenNumbersPassThroughAsWritten) {
   const auto ran = host.deliver(with_payload(
       R"({"symbol": "BTCUSDT", "action": "short", "confidence": 1, "position_size_usd": 250.50,)"
       R"( "leverage": 3, "stop_loss": 1.10, "take_profit": null, "quantity": 5})"));
-  const trade::Json payload = payload_of(ran.emitted("intent").at(0));
+  const trade::JsonDocument payload = payload_of(ran.emitted("intent").at(0));
   EXPECT_EQ(payload.text_of("action"), "SELL");
   EXPECT_EQ(payload.number_of("position_size_usd"), "250.50");
   EXPECT_EQ(payload.number_of("leverage"), "3");
