@@ -157,7 +157,9 @@ struct JsonScratch {
 template <typename Sink>
 class BoundedJson {
  public:
-  BoundedJson(JsonScratch& scratch, Sink& sink) : scratch_(scratch), sink_(sink) {
+  // `plain`: no text can hold what `sound` looks for.
+  BoundedJson(JsonScratch& scratch, Sink& sink, bool plain)
+      : scratch_(scratch), sink_(sink), plain_(plain) {
     scratch_.keys.clear();
     scratch_.open.clear();
   }
@@ -222,6 +224,7 @@ class BoundedJson {
 
   // Zero bytes end texts in RapidJSON's patterns; a lone low surrogate passes its decoder.
   bool sound(std::string_view text) {
+    if (plain_) return true;
     if (text.find('\0') != text.npos) return stop("a text holds a zero byte");
     for (size_t at = text.find('\xED'); at != text.npos; at = text.find('\xED', at + 1)) {
       if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0)
@@ -244,6 +247,7 @@ class BoundedJson {
 
   JsonScratch& scratch_;
   Sink& sink_;
+  const bool plain_;
   size_t values_ = 0;
   std::string_view fault_;
 };
@@ -270,20 +274,21 @@ template <typename Sink>
 JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
   if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
-  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
-  constexpr size_t kCharacterMax = 4;
-  scratch.buffer.reserve(json.size() + kCharacterMax);
-  scratch.buffer.assign(json).append(kCharacterMax, '\0');
+  // RapidJSON reads blocks of 16 bytes that begin within the text, and all bytes that the first one
+  // of a character announces.
+  constexpr size_t kBehind = 16;
+  scratch.buffer.reserve(json.size() + kBehind);
+  scratch.buffer.assign(json).append(kBehind, '\0');
   rapidjson::InsituStringStream stream(scratch.buffer.data());
-  BoundedJson<Sink> bounded(scratch, sink);
+  const bool ascii = is_ascii(json);
+  BoundedJson<Sink> bounded(scratch, sink, ascii && json.find("\\u") == json.npos);
   // Iterative: the depth of the text must not become the depth of our stack.
   constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag;
   constexpr unsigned kValidates = kFlags | rapidjson::kParseValidateEncodingFlag;
   // The reader validates byte by byte, a third of its time; most payloads have nothing to look at.
-  const rapidjson::ParseResult result = is_ascii(json)
-                                            ? scratch.reader.Parse<kFlags>(stream, bounded)
-                                            : scratch.reader.Parse<kValidates>(stream, bounded);
+  const rapidjson::ParseResult result = ascii ? scratch.reader.Parse<kFlags>(stream, bounded)
+                                              : scratch.reader.Parse<kValidates>(stream, bounded);
   if (!result.IsError()) return {};
   std::string_view why = bounded.fault();
   if (why.empty()) why = rapidjson::GetParseError_En(result.Code());
