@@ -62,9 +62,17 @@ struct HostCalls {
 
   static int32_t field_at(void* call, size_t index, sluice_field* out) noexcept {
     if (delivery(call) == nullptr) return 0;
-    for (const stream::FieldView& field : delivery(call)->entry.fields.view()) {
-      if (index-- > 0) continue;
-      *out = {raw(field.name), raw(field.value)};
+    Call& c = self(call);
+    const stream::FieldsView fields = delivery(call)->entry.fields.view();
+    if (!c.next_field_ || index < c.next_field_index_) {
+      c.next_field_ = fields.begin();
+      c.next_field_index_ = 0;
+    }
+    auto& field = *c.next_field_;
+    for (; field != fields.end(); ++field) {
+      if (c.next_field_index_++ < index) continue;
+      *out = {raw(field->name), raw(field->value)};
+      ++field;
       return 1;
     }
     return 0;
@@ -388,6 +396,7 @@ Call::Call(const CallSite& site, Arena& arena) : site_(site), arena_(arena) {}
 
 void Call::begin(Item* item, policy::State* policy, Random* random) {
   item_ = item;
+  next_field_.reset();
   policy_ = policy;
   random_ = random;
   now_ = site_.clock->now();

@@ -107,6 +107,9 @@ class Call {
   const CallSite& site_;
   Arena& arena_;
   Item* item_ = nullptr;
+  // The field that `field_at` is likely to be asked for next, so that asking for all is one walk.
+  size_t next_field_index_ = 0;
+  std::optional<stream::FieldsView::Iterator> next_field_;
   policy::State* policy_ = nullptr;
   Random* random_ = nullptr;
   WallTime now_{};

@@ -17,6 +17,10 @@ void put_size(std::string& out, size_t size) {
 
 // Reads a size from `at`; false when the bytes end early or it does not fit.
 bool get_size(std::string_view bytes, size_t& at, size_t& out) {
+  if (at < bytes.size() && (bytes[at] & 0x80) == 0) {
+    out = static_cast<unsigned char>(bytes[at++]);
+    return true;
+  }
   uint64_t size = 0;
   for (int shift = 0; shift < 35; shift += 7) {
     if (at >= bytes.size()) return false;

@@ -86,9 +86,11 @@ class Record {
  public:
   Record() = default;
   Record(std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
+    fields_.reserve(fields.size());
     for (const auto& [name, value] : fields) add(name, value);
   }
 
+  void reserve(size_t count) { fields_.reserve(count); }
   void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
 
   // Replaces the first field of that name, or adds it.
@@ -190,6 +192,7 @@ class Entry {
   Record fields() const {
     Record record;
     const size_t count = raw_->host->field_count(raw_->call);
+    record.reserve(count);
     sluice_field field{};
     for (size_t i = 0; i < count; ++i) {
       if (raw_->host->field_at(raw_->call, i, &field) != 0)
@@ -267,6 +270,8 @@ class PolicyRecord {
 
  private:
   PolicyRecord& add(std::string_view name, sluice_value value) {
+    constexpr size_t kUsual = 16;
+    if (members_.empty()) members_.reserve(kUsual);
     members_.push_back({detail::raw(name), value});
     return *this;
   }
