@@ -11,9 +11,19 @@ namespace {
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+// `value` with zeros in front, at least `width` characters.
+void append_padded(std::string& out, int64_t value, size_t width) {
+  std::array<char, 20> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  const auto size = static_cast<size_t>(end - digits.data());
+  if (size < width) out.append(width - size, '0');
+  out.append(digits.data(), size);
+}
+
 std::string padded(int64_t value, size_t width) {
-  std::string digits = std::to_string(value);
-  return digits.size() >= width ? digits : std::string(width - digits.size(), '0') + digits;
+  std::string text;
+  append_padded(text, value, width);
+  return text;
 }
 
 // Digits and decimal exponent of the shortest form: 123.4 is "1234" and 2 (1.234e2).
@@ -84,8 +94,11 @@ struct Scanner {
   }
 };
 
-std::chrono::year_month_day date_of(Time time) {
-  return std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(time));
+void append_date(std::string& out, Time time) {
+  const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(time));
+  append_padded(out, static_cast<int>(date.year()), 4);
+  append_padded(out += '-', static_cast<unsigned>(date.month()), 2);
+  append_padded(out += '-', static_cast<unsigned>(date.day()), 2);
 }
 
 }  // namespace
@@ -178,19 +191,22 @@ std::string decimal_text(const Decimal& value) {
 std::string iso(Time time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const int64_t us = (time - day).count();
-  std::string text = utc_date(time) + "T" + padded(us / 3'600'000'000, 2) + ":" +
-                     padded(us / 60'000'000 % 60, 2) + ":" + padded(us / 1'000'000 % 60, 2);
-  if (us % 1'000'000 != 0) text += "." + padded(us % 1'000'000, 6);
+  std::string text;
+  text.reserve(sizeof "2026-01-31T23:59:59.999999Z");
+  append_date(text, time);
+  append_padded(text += 'T', us / 3'600'000'000, 2);
+  append_padded(text += ':', us / 60'000'000 % 60, 2);
+  append_padded(text += ':', us / 1'000'000 % 60, 2);
+  if (us % 1'000'000 != 0) append_padded(text += '.', us % 1'000'000, 6);
   return text;
 }
 
-std::string iso_z(Time time) { return iso(time) + "Z"; }
+std::string iso_z(Time time) { return iso(time) += 'Z'; }
 
 std::string utc_date(Time time) {
-  const auto date = date_of(time);
-  return padded(static_cast<int>(date.year()), 4) + "-" +
-         padded(static_cast<unsigned>(date.month()), 2) + "-" +
-         padded(static_cast<unsigned>(date.day()), 2);
+  std::string text;
+  append_date(text, time);
+  return text;
 }
 
 std::optional<Time> parse_iso(std::string_view text) {
