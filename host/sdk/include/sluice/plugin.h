@@ -190,15 +190,19 @@ class Entry {
   }
 
   Record fields() const {
+    const std::vector<sluice_field> fields = raw();
     Record record;
-    const size_t count = raw_->host->field_count(raw_->call);
-    record.reserve(count);
-    sluice_field field{};
-    for (size_t i = 0; i < count; ++i) {
-      if (raw_->host->field_at(raw_->call, i, &field) != 0)
-        record.add(detail::view(field.name), detail::view(field.value));
-    }
+    record.reserve(fields.size());
+    for (const sluice_field& field : fields)
+      record.add(detail::view(field.name), detail::view(field.value));
     return record;
+  }
+
+  // Views for the C table, valid during this call.
+  std::vector<sluice_field> raw() const {
+    std::vector<sluice_field> fields(raw_->host->field_count(raw_->call));
+    for (size_t i = 0; i < fields.size(); ++i) raw_->host->field_at(raw_->call, i, &fields[i]);
+    return fields;
   }
 
  private:
@@ -382,12 +386,8 @@ class Unit {
   // Effects ---------------------------------------------------------------------------------------
 
   // Appends to the stream wired to `port`. Throws when the stage has no such port.
-  void emit(std::string_view port, const Record& record) {
-    const std::vector<sluice_field> fields = record.raw();
-    if (raw_->host->emit(raw_->call, detail::raw(port), fields.data(), fields.size()) != 0)
-      throw std::runtime_error("no output port " + std::string(port));
-  }
-  void emit(std::string_view port, const Entry& entry) { emit(port, entry.fields()); }
+  void emit(std::string_view port, const Record& record) { emit(port, record.raw()); }
+  void emit(std::string_view port, const Entry& entry) { emit(port, entry.raw()); }
 
   // `ttl` 0: for ever.
   void put(std::string_view key, std::string_view value, Duration ttl) {
@@ -439,6 +439,10 @@ class Unit {
   uint64_t random() const { return raw_->host->random(raw_->call); }
 
  private:
+  void emit(std::string_view port, const std::vector<sluice_field>& fields) {
+    if (raw_->host->emit(raw_->call, detail::raw(port), fields.data(), fields.size()) != 0)
+      throw std::runtime_error("no output port " + std::string(port));
+  }
   const sluice_metrics* metrics_table() const {
     return static_cast<const sluice_metrics*>(
         raw_->host->extension(raw_->call, SLUICE_METRICS_EXTENSION));
