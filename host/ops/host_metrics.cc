@@ -153,7 +153,8 @@ constexpr auto kMetrics = std::to_array<HostMetric>({
     {"sluice_batch_handle_seconds", MetricType::Histogram, "stage",
      "Time the plugin took for one batch, policy included", fill_histogram<&StageCounts::handle>},
     {"sluice_batch_commit_seconds", MetricType::Histogram, "stage",
-     "Time the store took to commit one batch", fill_histogram<&StageCounts::commit>},
+     "Time until the commit of one batch was known; under load the next is called meanwhile",
+     fill_histogram<&StageCounts::commit>},
     {"sluice_stream_length_entries", MetricType::Gauge, "stream", "Entries stored now",
      fill_length},
     {"sluice_stream_lag_entries", MetricType::Gauge, "stage, stream",
@@ -163,11 +164,11 @@ constexpr auto kMetrics = std::to_array<HostMetric>({
     {"sluice_store_unsynced_commits", MetricType::Gauge, "", "Commits that are not durable yet",
      fill_unsynced},
     {"sluice_log_lines_lost_total", MetricType::Counter, "",
-     "Lines that standard error did not take", fill_lines_lost},
+     "Lines that standard error did not take", fill_lines_lost, true},
     {"sluice_process_open_fds", MetricType::Gauge, "", "Open descriptors of the process",
-     fill_descriptors},
+     fill_descriptors, true},
     {"sluice_process_resident_bytes", MetricType::Gauge, "", "Memory the process has in use",
-     fill_resident},
+     fill_resident, true},
 });
 
 }  // namespace
@@ -181,6 +182,10 @@ std::vector<prometheus::MetricFamily> collect_host(std::span<const HostView> vie
     out.name = metric.name;
     out.help = metric.doc;
     out.type = metric.type;
+    if (metric.of_process) {
+      metric.fill({views[0].pipeline, views[0].runtime, views[0].store}, out);
+      continue;
+    }
     for (const HostView& view : views) metric.fill(view, out);
   }
   return families;

@@ -22,14 +22,15 @@ struct HostView {
   std::string shard = {};  // a label of every series; empty: there is none
 };
 
-// Every series has the label `pipeline` as well, and `shard` where there are several. Counters
-// start at 0 with the process.
+// Every series has the label `pipeline` as well, and `shard` where there are several and the metric
+// is not of the whole process. Counters start at 0 with the process.
 struct HostMetric {
   std::string_view name;
   prometheus::MetricType type;
   std::string_view labels;  // beside `pipeline`, comma-separated
   std::string_view doc;
   void (*fill)(const HostView& view, prometheus::MetricFamily& out);
+  bool of_process = false;  // filled once for all shards
 };
 
 // All of them, in the order of the page.

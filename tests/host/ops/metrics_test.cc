@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <map>
 #include <thread>
 
 #include "fixtures/pipeline_fixture.h"
@@ -299,6 +300,21 @@ TEST_F(MetricsTest, OpenDescriptorsAndMemoryInUseShowOnThePage) {
   EXPECT_EQ(value("sluice_process_open_fds"), descriptors + 20);
   EXPECT_GE(value("sluice_process_resident_bytes"), bytes + (24 << 20));
   for (const int fd : leaked) ::close(fd);
+}
+
+TEST_F(MetricsTest, WhatIsOfTheProcessIsThereOnceForAllShards) {
+  load_stages("", kCounting);
+  feed(line("A"));
+  const HostView shards[] = {{*pipeline_, *runtime_, *store_, "0"},
+                             {*pipeline_, *runtime_, *store_, "1"}};
+  std::map<std::string, std::vector<size_t>> labels;  // of each series
+  for (const prometheus::MetricFamily& family : collect_host(shards))
+    for (const prometheus::ClientMetric& series : family.metric)
+      labels[family.name].push_back(series.label.size());
+  for (const char* name :
+       {"sluice_log_lines_lost_total", "sluice_process_open_fds", "sluice_process_resident_bytes"})
+    EXPECT_THAT(labels[name], ::testing::ElementsAre(1)) << name;
+  EXPECT_THAT(labels["sluice_store_unsynced_commits"], ::testing::ElementsAre(2, 2));
 }
 
 TEST_F(MetricsTest, NothingIsServedWhereNoAddressIsNamed) {
