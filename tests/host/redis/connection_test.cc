@@ -338,9 +338,7 @@ TEST(RedisConnection, PollFindsNothingAndTheConnectionIsAsGoodAsBefore) {
 }
 
 TEST(RedisConnection, ServerThatIsLoadingIsUnavailableUntilItHasLoaded) {
-  // Each key takes 20 ms to load, and others are answered in between.
-  RedisServer server({.config = {"dbfilename dump.rdb", "key-load-delay 20000",
-                                 "loading-process-events-interval-bytes 1024"}});
+  RedisServer server({.config = sluice::testing::slow_loading()});
   for (int i = 0; i < 20; ++i)
     server.command({"SET", "k" + std::to_string(i), std::string(2000, static_cast<char>('a' + i))});
   server.command({"CONFIG", "SET", "rdbcompression", "no"});

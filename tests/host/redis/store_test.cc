@@ -508,8 +508,7 @@ class RedisStoreLoading : public RedisStoreTest {
  protected:
   RedisStoreLoading()
       : RedisStoreTest(
-            {.append = RedisServer::Append::kAlways,
-             .config = {"key-load-delay 20000", "loading-process-events-interval-bytes 1024"}}) {}
+            {.append = RedisServer::Append::kAlways, .config = sluice::testing::slow_loading()}) {}
 };
 
 TEST_F(RedisStoreLoading, AfterACrashOfTheServerTheCommitWaitsUntilItHasReadItsFile) {
