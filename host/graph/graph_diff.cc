@@ -185,6 +185,40 @@ Parts key_parts(const Pipeline& pipeline, const KeyFlow& flow) {
           {"readers", names(flow.readers)}};
 }
 
+// What each host has for itself
+// ---------------------------------------------------------------------------
+
+bool is_path(const StageSpec& stage, std::string_view setting) {
+  return std::ranges::any_of(stage.kind->settings, [&](const plugin::Param& param) {
+    return param.name == setting && param.unit.ends_with("path");
+  });
+}
+
+bool is_own_part(std::string_view part) {
+  constexpr std::string_view kOwn[] = {"engine.consumer",
+                                       "engine.url",
+                                       "engine.path",
+                                       "engine.durability",
+                                       "drain_timeout",
+                                       "batch",
+                                       "workers",
+                                       "parked_max",
+                                       "concurrency",
+                                       "call_slow",
+                                       "call_max",
+                                       "policy",
+                                       "engine.segment_bytes",
+                                       "engine.checkpoint_bytes"};
+  return std::ranges::find(kOwn, part) != std::end(kOwn);
+}
+
+bool is_own_setting(const StageSpec& stage, std::string_view part) {
+  constexpr std::string_view kWith = "with.";
+  if (!part.starts_with(kWith)) return false;
+  const std::string_view setting = part.substr(kWith.size());
+  return stage.secrets.contains(setting) || is_path(stage, setting);
+}
+
 // ------------------------------------------------------------------------------------------------
 
 std::vector<Item> items_of(const Pipeline& pipeline, Difference::Of of) {
@@ -269,6 +303,21 @@ std::vector<Difference> differences(const Pipeline& before, const Pipeline& afte
                         Difference::Of::kKey})
     compare(of, items_of(before, of), items_of(after, of), out);
   return out;
+}
+
+std::vector<Compared> common_parts(const Pipeline& pipeline) {
+  std::vector<Compared> all;
+  all.push_back({Difference::Of::kPipeline, pipeline.name, pipeline_parts(pipeline)});
+  for (const StreamSpec& stream : pipeline.streams)
+    all.push_back({Difference::Of::kStream, stream.key, stream_parts(stream)});
+  for (const StageSpec& stage : pipeline.stages) {
+    Parts parts = stage_parts(pipeline, stage);
+    std::erase_if(parts, [&](const auto& part) { return is_own_setting(stage, part.first); });
+    all.push_back({Difference::Of::kStage, stage.name, std::move(parts)});
+  }
+  for (Compared& one : all)
+    std::erase_if(one.parts, [](const auto& part) { return is_own_part(part.first); });
+  return all;
 }
 
 }  // namespace sluice::graph

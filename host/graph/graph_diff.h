@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graph/pipeline.h"
@@ -35,5 +36,17 @@ std::string_view of_name(Difference::Of of);
 // of policies and schemas, and which stage passes keys to which. Paths are compared as the file
 // writes them, so the same file in another folder is the same.
 std::vector<Difference> differences(const Pipeline& before, const Pipeline& after);
+
+// One stream, stage or the pipeline itself as `differences` compares it.
+struct Compared {
+  Difference::Of of;
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> parts;  // and their values
+};
+
+// What hosts that share the work of a pipeline must have in common of its file. Left out is what a
+// host has for itself: its consumer, how it reaches the server, paths, secrets, and how much it
+// takes on at once. Policies are as well: they change while hosts run, and records name them.
+std::vector<Compared> common_parts(const Pipeline& pipeline);
 
 }  // namespace sluice::graph

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "host/graph/pipeline_fixture.h"
 
 namespace sluice::graph {
@@ -129,6 +131,37 @@ TEST_F(GraphDiff, NothingOfAPasswordIsShown) {
   };
   EXPECT_THAT(texts(differences(with("HERE"), with("THERE"))),
               ElementsAre("changed pipeline small engine.url:a:6379>b:6379"));
+}
+
+// "stage gate batch" for each part that hosts must have in common, with its value.
+std::map<std::string, std::string> common(const Pipeline& pipeline) {
+  std::map<std::string, std::string> values;
+  for (const Compared& one : common_parts(pipeline))
+    for (const auto& [part, value] : one.parts)
+      values[std::string(of_name(one.of)) + " " + one.name + " " + part] = value;
+  return values;
+}
+
+TEST_F(GraphDiff, WhatAHostHasForItselfIsNotCommon) {
+  write("secret", "one");
+  write("other_secret", "two");
+  write("lua/tuned.lua", "return { ttl = 20 * s }");
+  const auto with = [&](const std::string& engine, const std::string& batch,
+                        const std::string& secret, const std::string& policy) {
+    std::string text(kFile);
+    text.insert(text.find("streams:"), "engine: { kind: redis, " + engine + " }\n");
+    const std::string tuned = "with: { limit: 3 }", watch = "use: keys.watch, from: plans";
+    text.insert(text.find(tuned), "batch: " + batch + ", workers: " + batch + policy + ", ");
+    text.insert(text.find(watch) + watch.size(), ", with: { token: { file: " + secret + " } }");
+    return common(pipeline(text));
+  };
+  const auto here = with("url: \"redis://a\", consumer: a", "10", "secret", "");
+  EXPECT_EQ(here, with("url: \"redis://b\", consumer: b", "20", "other_secret",
+                       ", policy: lua/tuned.lua"));
+  EXPECT_NE(here, with("url: \"redis://a\", min_replicas: 1", "10", "secret", ""));
+  EXPECT_EQ(here.at("stage tuned with.limit"), "3");
+  EXPECT_EQ(here.at("stage tuned from.in"), "plans");
+  EXPECT_EQ(here.at("stream plans external"), "true");
 }
 
 }  // namespace
