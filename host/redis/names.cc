@@ -24,7 +24,7 @@ bool is_our_key(std::string_view key) {
   if (!key.starts_with("sluice:")) return false;
   constexpr std::array kSingles = {kGuardKey, kExpiryKey, kClockKey};
   constexpr std::array kPrefixes = {kNotePrefix, kTimesPrefix, kTokenPrefix, kSettlePrefix,
-                                    kMirrorPrefix};
+                                    kMirrorPrefix, kHostsPrefix};
   const auto is_single = [key](std::string_view name) {
     return key.starts_with(name) && (key.size() == name.size() || key[name.size()] == ':');
   };

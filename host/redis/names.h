@@ -18,6 +18,7 @@ inline constexpr std::string_view kTimesPrefix = "sluice:first:";
 inline constexpr std::string_view kTokenPrefix = "sluice:commit:";
 inline constexpr std::string_view kSettlePrefix = "sluice:settle:";
 inline constexpr std::string_view kMirrorPrefix = "sluice:mirror:";
+inline constexpr std::string_view kHostsPrefix = "sluice:hosts:";
 
 // Their full names. Those of a cluster carry a hash tag of the slot of what they belong to, since a
 // script's keys must lie in one slot: "sluice:since:{813}:rate" is in that of "rate".
@@ -51,6 +52,11 @@ class Names {
 
   // There as long as a mirror into the stream has not finished.
   std::string mirror(std::string_view stream) const { return named(kMirrorPrefix, stream, stream); }
+
+  // Who runs a pipeline; its name has that of its shard in front.
+  std::string hosts(std::string_view pipeline) const {
+    return named(kHostsPrefix, pipeline, pipeline);
+  }
 
  private:
   std::string single(std::string_view name, std::string_view key) const;

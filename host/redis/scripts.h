@@ -30,7 +30,8 @@ struct Script {
 
 // What each takes and answers stands in its file.
 struct Scripts {
-  Script commit, read, claim, pending, renew, get, counter, counter_state, lag, trim, tidy, probe;
+  Script commit, read, claim, pending, renew, get, counter, counter_state, lag, trim, tidy, probe,
+      hosts;
 };
 
 const Scripts& scripts();
@@ -44,7 +45,7 @@ void add_script(Commands& commands, const Script& script,
                 std::initializer_list<std::string_view> keys,
                 std::initializer_list<std::string_view> arguments);
 
-// Adds a SCRIPT LOAD of every script.
+// Adds a SCRIPT LOAD of every script but `hosts`, whose callers send its text.
 void add_loads(Commands& commands);
 
 }  // namespace sluice::redis

@@ -88,7 +88,8 @@ TEST_F(RedisClusterStore, KeysOfItsOwnLieBesideWhatTheyBelongTo) {
   for (const std::string key : {"rate", "{a}rate", "a}b", "{}x", "{813}", "x{", "\xff"}) {
     for (const std::string& own :
          {names.guard(key), names.expiry(key), names.clock(key), names.note(key),
-          names.times(key, "{g}"), names.token(key, "{1}"), names.settle(key, "{2}")}) {
+          names.times(key, "{g}"), names.token(key, "{1}"), names.settle(key, "{2}"),
+          names.hosts(key)}) {
       EXPECT_EQ(slot_of(own), slot_of(key)) << own << " of " << key;
       EXPECT_TRUE(is_our_key(own)) << own;
     }
