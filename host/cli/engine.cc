@@ -64,6 +64,11 @@ Status find_streams(stream::Store& store, const graph::Pipeline& pipeline) {
   return Status::ok();
 }
 
+// A mirror knows by it that the pipeline runs.
+void name_connections(redis::Options& options, const graph::Pipeline& pipeline) {
+  options.servers.target.login.client_name += "-" + pipeline.name;
+}
+
 template <typename T>
 Result<std::unique_ptr<stream::Store>> as_store(Result<std::unique_ptr<T>> opened) {
   if (!opened) return opened.status();
@@ -96,6 +101,16 @@ Result<redis::Options> redis_options(const graph::EngineSpec& engine, StoreUse u
   return options;
 }
 
+Result<std::unique_ptr<redis::RedisStore>> open_redis(const graph::EngineSpec& engine, StoreUse use,
+                                                      const Clock& clock, bool recorded,
+                                                      const graph::Pipeline* pipeline) {
+  auto options = redis_options(engine, use);
+  if (!options) return options.status().within("engine.url");
+  options->recorded = recorded;
+  if (use == StoreUse::kRun && pipeline != nullptr) name_connections(*options, *pipeline);
+  return redis::RedisStore::open(*options, redis::system_network(), clock);
+}
+
 Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::EngineSpec& engine,
                                                   StoreUse use, const Clock& clock, bool recorded,
                                                   const graph::Pipeline* pipeline, uint32_t shard) {
@@ -105,19 +120,18 @@ Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::E
                : as_store(engine::EmbeddedStore::open(engine.path, embedded_options(engine, use),
                                                       common.disk, clock));
   }
-  auto options = redis_options(engine, use);
-  if (!options) return options.status().within("engine.url");
-  options->recorded = recorded;
-  // A mirror knows by it that the pipeline runs.
-  if (use == StoreUse::kRun && pipeline != nullptr)
-    options->servers.target.login.client_name += "-" + pipeline->name;
-  auto store = as_store(redis::RedisStore::open(*options, redis::system_network(), clock));
-  if (store && engine.shards > 0)
-    store = std::unique_ptr<stream::Store>(new redis::ShardStore(
-        std::move(store).value(), redis::shard_prefix(engine.pipeline, shard)));
+  auto store = as_store(open_redis(engine, use, clock, recorded, pipeline));
+  if (store) store = in_shard(engine, shard, std::move(store).value());
   if (store && use != StoreUse::kRun && pipeline != nullptr)
     SLUICE_TRY(find_streams(**store, *pipeline));
   return store;
+}
+
+std::unique_ptr<stream::Store> in_shard(const graph::EngineSpec& engine, uint32_t shard,
+                                        std::unique_ptr<stream::Store> store) {
+  if (engine.shards == 0) return store;
+  return std::make_unique<redis::ShardStore>(std::move(store),
+                                             redis::shard_prefix(engine.pipeline, shard));
 }
 
 }  // namespace sluice::cli

@@ -32,6 +32,16 @@ Result<std::unique_ptr<stream::Store>> open_store(Common& common, const graph::E
                                                   const graph::Pipeline* pipeline = nullptr,
                                                   uint32_t shard = 0);
 
+// The servers of `engine`, as `open_store` opens them; names are those in Redis.
+Result<std::unique_ptr<redis::RedisStore>> open_redis(const graph::EngineSpec& engine, StoreUse use,
+                                                      const Clock& clock, bool recorded = false,
+                                                      const graph::Pipeline* pipeline = nullptr);
+
+// One shard of the pipeline of `engine` on Redis, `shard` and `store` as of `open_store`; the names
+// in the store are those of the file.
+std::unique_ptr<stream::Store> in_shard(const graph::EngineSpec& engine, uint32_t shard,
+                                        std::unique_ptr<stream::Store> store);
+
 // How this program reads pipeline files: with all its engines.
 graph::LoadOptions load_options();
 

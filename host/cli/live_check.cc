@@ -124,26 +124,21 @@ class LiveCheck {
       for (const ServerFault& fault : server_faults(state, pipeline_.engine.min_replicas))
         add(fault_of(fault.kind), pipeline_.engine.place, fault.text, fault.expected);
     }
-    // Looks with the rights of a host, so that what is missing is said now.
-    auto options = redis_options(pipeline_.engine, StoreUse::kChange);
-    if (!options) return;
     const graph::EngineSpec& engine = pipeline_.engine;
     for (uint32_t shard = 0; shard < engine.stores(); ++shard) {
-      auto opened = redis::RedisStore::open(*options, redis::system_network(), clock_);
+      // Looks with the rights of a host, so that what is missing is said now.
+      auto opened = open_redis(engine, StoreUse::kChange, clock_);
       if (!opened) {
         add(Fault::kStoreUnusable, engine.place, opened.status().text(),
             "a user with the rights that docs/redis.md lists");
         return;
       }
       const redis::RedisStore& server = **opened;
-      std::unique_ptr<stream::Store> store = std::move(opened).value();
-      const std::string prefix =
-          engine.shards == 0 ? std::string() : redis::shard_prefix(engine.pipeline, shard);
-      if (!prefix.empty()) store = std::make_unique<redis::ShardStore>(std::move(store), prefix);
+      const auto store = in_shard(engine, shard, std::move(opened).value());
       for (const graph::StreamSpec& spec : pipeline_.streams) store->find_stream(spec.name);
       if (engine.shards > 1) shard_ = fmt::format("shard {}: ", shard);
       check_streams(*store);
-      check_lost(server, prefix);
+      check_lost(server, engine.shards == 0 ? "" : redis::shard_prefix(engine.pipeline, shard));
     }
     shard_.clear();
   }
