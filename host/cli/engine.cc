@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "cli/fingerprint.h"
 #include "engine/embedded_store.h"
 #include "graph/effective.h"
 #include "redis/network.h"
@@ -132,6 +133,32 @@ std::unique_ptr<stream::Store> in_shard(const graph::EngineSpec& engine, uint32_
   if (engine.shards == 0) return store;
   return std::make_unique<redis::ShardStore>(std::move(store),
                                              redis::shard_prefix(engine.pipeline, shard));
+}
+
+std::string hosts_name(const graph::Pipeline& pipeline, uint32_t shard) {
+  const graph::EngineSpec& engine = pipeline.engine;
+  return (engine.shards == 0 ? "" : redis::shard_prefix(engine.pipeline, shard)) + pipeline.name;
+}
+
+Result<std::unique_ptr<stream::Store>> enter_hosts(const graph::Pipeline& pipeline,
+                                                   const Entering& entering, uint32_t shard,
+                                                   std::unique_ptr<stream::Store> store) {
+  if (!on_redis(pipeline.engine)) return store;
+  SLUICE_ASSIGN(options, redis_options(pipeline.engine, StoreUse::kRun));
+  name_connections(options, pipeline);
+  redis::HostLease::Options lease;
+  lease.servers = options.servers;
+  lease.pipeline = hosts_name(pipeline, shard);
+  lease.consumer = options.consumer;
+  lease.runs = entering.runs;
+  lease.mixed = entering.mixed;
+  lease.gives_up = entering.stop;
+  lease.difference = [here = entering.runs.text](std::string_view there) {
+    return fingerprint_difference(here, there);
+  };
+  SLUICE_ASSIGN(joined, redis::HostLease::join(std::move(lease), redis::system_network()));
+  return std::unique_ptr<stream::Store>(
+      new redis::LeasedStore(std::move(store), std::move(joined)));
 }
 
 }  // namespace sluice::cli

@@ -1,12 +1,14 @@
 // The one place of the program that knows which engines there are, and opens their stores.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/clock.h"
 #include "cli/common.h"
 #include "graph/pipeline.h"
+#include "redis/host_lease.h"
 #include "redis/redis_store.h"
 #include "stream/store.h"
 
@@ -41,6 +43,24 @@ Result<std::unique_ptr<redis::RedisStore>> open_redis(const graph::EngineSpec& e
 // in the store are those of the file.
 std::unique_ptr<stream::Store> in_shard(const graph::EngineSpec& engine, uint32_t shard,
                                         std::unique_ptr<stream::Store> store);
+
+// How a run enters the hosts of its pipeline on Redis.
+struct Entering {
+  redis::Runs runs;            // of the whole file
+  bool mixed = false;          // whatever others run
+  std::function<bool()> stop;  // asked while it waits
+};
+
+// `store`, of `open_store` for kRun, for as long as this host has a lease on the pipeline. On the
+// embedded engine as it is: its folder has one writer.
+//
+// Errors: of redis::HostLease::join.
+Result<std::unique_ptr<stream::Store>> enter_hosts(const graph::Pipeline& pipeline,
+                                                   const Entering& entering, uint32_t shard,
+                                                   std::unique_ptr<stream::Store> store);
+
+// The pipeline's name as redis::find_hosts takes it.
+std::string hosts_name(const graph::Pipeline& pipeline, uint32_t shard);
 
 // How this program reads pipeline files: with all its engines.
 graph::LoadOptions load_options();

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "cli/account.h"
 #include "cli/engine.h"
+#include "cli/fingerprint.h"
 #include "cli/human.h"
 #include "cli/pipeline_file.h"
 #include "cli/supervisor.h"
@@ -51,6 +52,7 @@ struct RunRequest {
   std::vector<std::string> inputs;  // PATH or STREAM=PATH
   std::string clock;                // empty: as the file says
   std::vector<std::string> only;    // stages; empty: all
+  bool mixed = false;               // beside hosts that run something else
   bool supervise = false;
   Supervision supervision;
 };
@@ -198,8 +200,13 @@ uint64_t open_entries(const Runtimes& runtimes) {
 // What one run needs, in the order it is made.
 class Run {
  public:
-  Run(Common& common, RunRequest request, const graph::Pipeline& pipeline)
-      : common_(common), request_(std::move(request)), pipeline_(pipeline) {}
+  // `runs`: of the whole file, on Redis.
+  Run(Common& common, RunRequest request, const graph::Pipeline& pipeline, redis::Runs runs)
+      : common_(common), request_(std::move(request)), pipeline_(pipeline) {
+    entering_.runs = std::move(runs);
+    entering_.mixed = request_.mixed;
+    entering_.stop = [] { return g_signals.load() > 0; };
+  }
 
   int run() {
     runtime::RunOptions options;
@@ -220,6 +227,7 @@ class Run {
     for (uint32_t shard = 0; shard < shards(); ++shard) {
       auto store = open_store(common_, pipeline_.engine, StoreUse::kRun, clock, recorded_,
                               &pipeline_, shard);
+      if (store) store = enter_hosts(pipeline_, entering_, shard, std::move(store).value());
       if (!store) return fail(common_, store.status());
       stores.push_back(std::move(store).value());
     }
@@ -331,6 +339,7 @@ class Run {
   Common& common_;
   const RunRequest request_;
   const graph::Pipeline& pipeline_;
+  Entering entering_;
   ManualClock manual_;
   bool recorded_ = false;
   bool serves_ = false;
@@ -340,12 +349,18 @@ class Run {
 int run_once(Common& common, const RunRequest& request) {
   const auto file = open_pipeline(common, request.file);
   if (file == nullptr) return kInvalidInput;
+  redis::Runs runs;
+  if (on_redis(file->pipeline.engine)) {
+    auto read = fingerprint(file->pipeline);
+    if (!read) return fail(common, read.status());
+    runs = std::move(read).value();
+  }
   if (!request.only.empty()) {
     const Status kept = graph::keep_only(file->pipeline, request.only);
     if (!kept.is_ok()) return fail(common, kUsage, Status(kept.code(), "--only: " + kept.text()));
   }
   catch_signals();
-  return Run(common, request, file->pipeline).run();
+  return Run(common, request, file->pipeline, std::move(runs)).run();
 }
 
 int run(Common& common, const RunRequest& request) {
@@ -380,6 +395,9 @@ void add_run(CLI::App& app, Common& common) {
                    "Run these stages alone, a,b,...; others read and write the other streams")
       ->delimiter(',')
       ->option_text("STAGES");
+  command->add_flag("--mixed", request->mixed,
+                    "On Redis: start also where other hosts run this pipeline from another file, "
+                    "other plugins or another program, as in a rolling update");
   command->add_flag("--supervise", request->supervise,
                     "Run in a process of its own, and start it again when it dies");
   command
