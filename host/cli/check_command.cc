@@ -6,6 +6,7 @@
 
 #include "cli/engine.h"
 #include "cli/findings_output.h"
+#include "cli/fingerprint.h"
 #include "cli/fix.h"
 #include "cli/human.h"
 #include "cli/json_writer.h"
@@ -122,9 +123,10 @@ void print_human(Common& common, const CheckOptions& options, const Checked& che
 }
 
 // Adds what the engine looks like to what was found in the file.
-void look_at_engine(Common& common, Checked& checked) {
+// `runs`: of the whole file, on Redis.
+void look_at_engine(Common& common, Checked& checked, const redis::Runs& runs) {
   if (!checked.loaded.pipeline) return;
-  checked.live = check_live(*checked.loaded.pipeline, common.disk, common.clock);
+  checked.live = check_live(*checked.loaded.pipeline, common.disk, common.clock, runs);
   const std::vector<graph::Finding>& more = checked.live->findings;
   checked.loaded.findings.insert(checked.loaded.findings.end(), more.begin(), more.end());
 }
@@ -163,11 +165,18 @@ int run_check(Common& common, const CheckOptions& options) {
                               : graph::load_pipeline(path, *catalog, load_options());
     if (!loaded) return fail(common, loaded.status());
     all.push_back({path, std::move(loaded).value(), std::nullopt});
-    if (auto& pipeline = all.back().loaded.pipeline; pipeline && !options.only.empty()) {
+    redis::Runs runs;
+    auto& pipeline = all.back().loaded.pipeline;
+    if (options.live && pipeline && on_redis(pipeline->engine)) {
+      auto read = fingerprint(*pipeline);
+      if (!read) return fail(common, read.status());
+      runs = std::move(read).value();
+    }
+    if (pipeline && !options.only.empty()) {
       const Status kept = graph::keep_only(*pipeline, options.only);
       if (!kept.is_ok()) return fail(common, kUsage, Status(kept.code(), "--only: " + kept.text()));
     }
-    if (options.live) look_at_engine(common, all.back());
+    if (options.live) look_at_engine(common, all.back(), runs);
     if (form != "human") continue;
     common.out << diff;
     print_human(common, options, all.back());

@@ -13,11 +13,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <memory>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "base/iso_time.h"
 #include "cli/engine.h"
+#include "cli/fingerprint.h"
 #include "cli/human.h"
 #include "cli/redis_check.h"
 #include "engine/embedded_store.h"
@@ -82,8 +84,9 @@ std::string nearest_folder(const std::string& path) {
 
 class LiveCheck {
  public:
-  LiveCheck(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock)
-      : pipeline_(pipeline), disk_(disk), clock_(clock), findings_(pipeline.file) {
+  LiveCheck(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock,
+            const redis::Runs& runs)
+      : pipeline_(pipeline), disk_(disk), clock_(clock), runs_(runs), findings_(pipeline.file) {
     report_.path = store_name(pipeline.engine);
   }
 
@@ -124,6 +127,7 @@ class LiveCheck {
       for (const ServerFault& fault : server_faults(state, pipeline_.engine.min_replicas))
         add(fault_of(fault.kind), pipeline_.engine.place, fault.text, fault.expected);
     }
+    check_hosts();
     const graph::EngineSpec& engine = pipeline_.engine;
     for (uint32_t shard = 0; shard < engine.stores(); ++shard) {
       // Looks with the rights of a host, so that what is missing is said now.
@@ -141,6 +145,55 @@ class LiveCheck {
       check_lost(server, engine.shards == 0 ? "" : redis::shard_prefix(engine.pipeline, shard));
     }
     shard_.clear();
+  }
+
+  // By consumer and what it runs: each host is in all shards, and a process that was killed may
+  // still stand beside the next one.
+  using Hosts = std::map<std::pair<std::string, std::string>, redis::Host>;
+
+  void check_hosts() {
+    const auto options = redis_options(pipeline_.engine, StoreUse::kLook);
+    if (!options) return;
+    redis::Servers servers(options->servers, redis::system_network());
+    Hosts hosts;
+    for (uint32_t shard = 0; shard < pipeline_.engine.stores(); ++shard) {
+      auto found =
+          redis::find_hosts(servers, options->servers.target, hosts_name(pipeline_, shard));
+      if (!found) return add(Fault::kStoreUnusable, pipeline_.engine.place, found.status().text());
+      for (const redis::Host& host : *found)
+        hosts.emplace(std::pair(host.consumer, host.runs.digest), host);
+    }
+    if (hosts.empty()) return say("hosts", "none runs it");
+    say_who(hosts);
+    if (runs_.digest.empty()) return;
+    for (const auto& [id, host] : hosts) {
+      if (host.runs.digest == runs_.digest) continue;
+      return add(Fault::kOtherHosts, pipeline_.engine.place,
+                 fmt::format("host {} runs {} with another {}", host.consumer, pipeline_.name,
+                             fingerprint_difference(runs_.text, host.runs.text)),
+                 "the same program, plugins and file on all hosts");
+    }
+  }
+
+  void say_who(const Hosts& hosts) {
+    std::vector<std::string> names;
+    std::set<std::string> digests;
+    for (const auto& [id, host] : hosts) {
+      names.push_back(host.consumer + (host.mixed ? " (--mixed)" : ""));
+      digests.insert(host.runs.digest);
+    }
+    const bool same = digests.size() == 1;
+    const char* what = hosts.size() == 1 ? ""
+                       : same            ? ", same pipeline"
+                                         : ", not the same pipeline";
+    say("hosts",
+        fmt::format("{}{}: {}", plural(hosts.size(), "host", "hosts"), what, joined(names)));
+    if (!same)
+      add(Fault::kHostsMixed, pipeline_.engine.place,
+          fmt::format("{} of pipeline {} run {} different things: {}",
+                      plural(hosts.size(), "host", "hosts"), pipeline_.name, digests.size(),
+                      joined(names)),
+          "one, once an update is finished");
   }
 
   static Fault fault_of(ServerFault::Kind kind) {
@@ -425,6 +478,7 @@ class LiveCheck {
   const graph::Pipeline& pipeline_;
   Disk& disk_;
   const Clock& clock_;
+  const redis::Runs& runs_;
   graph::Findings findings_;
   LiveReport report_;
   std::string shard_;  // in front of what is said of one of several: "shard 2: "
@@ -432,8 +486,9 @@ class LiveCheck {
 
 }  // namespace
 
-LiveReport check_live(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock) {
-  return LiveCheck(pipeline, disk, clock).run();
+LiveReport check_live(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock,
+                      const redis::Runs& runs) {
+  return LiveCheck(pipeline, disk, clock, runs).run();
 }
 
 Exit exit_of(const LiveReport& report) {

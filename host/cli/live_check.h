@@ -10,12 +10,13 @@
 #include "cli/exit_codes.h"
 #include "cli/json_writer.h"
 #include "graph/pipeline.h"
+#include "redis/host_lease.h"
 
 namespace sluice::cli {
 
 struct LiveReport {
   // One thing looked at: "store", "durability", "streams", "groups", "integrity", "disk", "clock";
-  // on Redis "server", "promise", "streams", "groups".
+  // on Redis "server", "promise", "hosts", "streams", "groups".
   struct Topic {
     std::string name;
     std::string text;  // a sentence or two
@@ -32,11 +33,13 @@ struct LiveReport {
 
 // Looks at the store of `pipeline`. Embedded: folder, permissions, who writes it, what is in it,
 // whether every record is what was written, room on the disk, the clock. Redis: version, settings
-// and what they promise, replicas, memory, the clock, what is in it.
+// and what they promise, replicas, memory, the clock, which hosts run it and whether they run the
+// same as `runs`, what is in it. Without `runs` they are not compared.
 //
 // Reads only, also while another process writes; reading an embedded store back takes as long as it
 // is large. What is wrong is in the report, never an error.
-LiveReport check_live(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock);
+LiveReport check_live(const graph::Pipeline& pipeline, Disk& disk, const Clock& clock,
+                      const redis::Runs& runs = {});
 
 // kFine; kCorruptStore or kStore when `run` would be refused.
 Exit exit_of(const LiveReport& report);

@@ -914,6 +914,25 @@ $ redis-cli xadd quantum:stream:trade.intent '*' payload '{}')",
      R"(Leave trimming to `keep:` of the pipeline file, which waits for every group. Find out
 from the producer what was lost.)"},
 
+    {Fault::kOtherHosts,
+     R"(Hosts run this pipeline with another program, other plugins or another file. They share
+its groups, so an entry would be handled one way or the other, as it happens. A run is
+refused here. The finding says what differs, docs/redis.md what is compared.)",
+     R"($ sluice run pipelines/trade.yaml
+# instead:
+$ systemctl stop sluice@trade    # on the hosts that the finding names
+$ sluice run pipelines/trade.yaml)",
+     R"(Bring the same program, plugins and file to every host, or stop the others first. For
+a rolling update start the new ones with `run --mixed`.)"},
+
+    {Fault::kHostsMixed,
+     R"(A host was started with `--mixed` beside others that run something else, and both
+live. Which of them handles an entry is chance.)",
+     R"($ sluice run --mixed pipelines/trade.yaml
+# instead:
+$ sluice run pipelines/trade.yaml)",
+     R"(Finish the update: stop the hosts that run what is old.)"},
+
     {Fault::kKeyExpires,
      R"(A stage waits for a key, such as a permit, longer than the key lives. A permit that comes
 early is gone before the gate takes it, and a plan that both permits allowed ends as not

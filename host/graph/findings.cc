@@ -98,6 +98,8 @@ constexpr auto kTable = std::to_array<FaultInfo>({
     {Fault::kServerReplicas, kError, "the server has fewer replicas than acts wait for"},
     {Fault::kServerWeak, kWarning, "the server may lose what was acked, or soon refuse it"},
     {Fault::kEntriesTrimmed, kWarning, "entries were trimmed by others before they were read"},
+    {Fault::kOtherHosts, kError, "hosts run this pipeline from something else"},
+    {Fault::kHostsMixed, kWarning, "hosts of this pipeline do not all run the same"},
     {Fault::kKeyExpires, kWarning, "a key can expire before the wait for it ends"},
     {Fault::kEntryGoesStale, kWarning, "an entry can grow too old inside the pipeline"},
 });

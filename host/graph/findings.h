@@ -99,6 +99,8 @@ enum class Fault : int {
   kServerReplicas = 609,
   kServerWeak = 610,
   kEntriesTrimmed = 611,
+  kOtherHosts = 612,
+  kHostsMixed = 613,
   // Time.
   kKeyExpires = 701,
   kEntryGoesStale = 702,

@@ -309,6 +309,152 @@ TEST_F(RedisTest, AfterKillsOfHostAndServerTheRunEndsAsAnUndisturbedOne) {
   EXPECT_GT(killed, 0);
 }
 
+// --- Hosts that run something else
+
+class RedisHosts : public RedisTest {
+ protected:
+  void SetUp() override {
+    RedisTest::SetUp();
+    file_ = write_gate("pipeline.yaml", "1h");
+    other_ = write_gate("other.yaml", "2h");
+  }
+
+  // A gate that waits so long, and a copy behind it.
+  std::string write_gate(const std::string& name, const std::string& window) const {
+    std::string path = folder_ + "/" + name;
+    std::filesystem::rename(
+        write_probe("  gate: { use: probe.gate, from: in, to: { out: out, late: late }, with: { "
+                    "window: " +
+                    window +
+                    " } }\n  copy: { use: probe.copy, from: out, to: { out: "
+                    "late } }\n"),
+        path);
+    return path;
+  }
+
+  Program run(const std::string& host, const std::string& file,
+              const std::vector<std::string>& more = {},
+              const std::string& plugins = kProbes) const {
+    std::filesystem::create_directories(folder_ + "/" + host);
+    std::vector<std::string> arguments = {"--plugins", plugins, "run", file};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Program(std::move(arguments), folder_ + "/" + host, variables(server_.url(), host));
+  }
+  // Hosts that the server has: fields "host:a/<digits>".
+  std::set<std::string> hosts() {
+    std::set<std::string> names;
+    const auto all = server_.command({"HKEYS", "sluice:hosts:probe"});
+    for (const redis::Reply& field : all.items)
+      if (field.text.starts_with("host:"))
+        names.insert(field.text.substr(5, field.text.rfind('/') - 5));
+    return names;
+  }
+  void wait_for(const std::set<std::string>& wanted) {
+    eventually("the hosts are there", [&] { return hosts() == wanted; });
+  }
+  std::string check(const std::string& file) const {
+    return sluice({"--plugins", kProbes, "check", "--live", file}, server_.url()).out;
+  }
+  static void stop(Program& host) {
+    host.signal(SIGTERM);
+    const Ended ended = host.wait();
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  }
+
+  RedisServer server_;
+  std::string file_, other_;
+};
+
+TEST_F(RedisHosts, AnotherFileIsRefusedNamingHostAndStageUntilTheLastOneStops) {
+  Program a = run("a", file_);
+  wait_for({"a"});
+  Program b = run("b", file_, {"--only", "copy"});
+  wait_for({"a", "b"});
+  EXPECT_THAT(check(file_), HasSubstr("2 hosts, same pipeline: a, b"));
+  const Ended refused = run("c", other_).wait();
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, ::testing::ContainsRegex(
+                               "pipeline probe is run by host [ab], with another stage gate "
+                               "\\(with.window\\); update all hosts"));
+  EXPECT_THAT(check(other_), HasSubstr("error S0612: host a runs probe with another stage gate"));
+  stop(a);
+  EXPECT_EQ(run("c", other_).wait().exit_code, 3);
+  stop(b);
+  EXPECT_EQ(server_.command({"EXISTS", "sluice:hosts:probe"}).integer, 0);
+  Program c = run("c", other_);
+  wait_for({"c"});
+  stop(c);
+}
+
+// The bytes behind the end of a library change nothing of what it does.
+TEST_F(RedisHosts, AnotherBuildOfAPluginIsRefusedNamingItsFile) {
+  const std::string plugins = folder_ + "/plugins";
+  std::filesystem::create_directories(plugins);
+  std::filesystem::copy(kProbes + "/probe.so", plugins + "/probe.so");
+  std::ofstream(plugins + "/probe.so", std::ios::app) << "another build";
+  Program a = run("a", file_);
+  wait_for({"a"});
+  const Ended refused = run("b", file_, {}, plugins).wait();
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("by host a, with another plugin probe.so (here "));
+  stop(a);
+}
+
+TEST_F(RedisHosts, AMixedOneRunsBesideTheOthersAndBothSidesSaySo) {
+  Program a = run("a", file_);
+  wait_for({"a"});
+  Program b = run("b", other_, {"--mixed"});
+  wait_for({"a", "b"});
+  const std::string looked = check(file_);
+  EXPECT_THAT(looked, HasSubstr("2 hosts, not the same pipeline: a, b (--mixed)"));
+  EXPECT_THAT(looked, HasSubstr("warning S0613: 2 hosts of pipeline probe run 2 different things"));
+  b.signal(SIGTERM);
+  EXPECT_THAT(b.wait().err, HasSubstr("warning mixed: pipeline probe is run by host a"));
+  stop(a);
+}
+
+TEST_F(RedisHosts, AfterAKillAndAStandstillAnotherFileEntersAndWhoWakesUpStops) {
+  Program a = run("a", file_), b = run("b", file_);
+  wait_for({"a", "b"});
+  a.signal(SIGKILL);
+  a.wait();
+  b.signal(SIGSTOP);
+  Program c = run("c", other_);
+  wait_for({"c"});
+  b.signal(SIGCONT);
+  const Ended stopped = b.wait();
+  EXPECT_EQ(stopped.exit_code, 3);
+  EXPECT_THAT(stopped.err, HasSubstr("pipeline probe is run by host c"));
+  EXPECT_THAT(stopped.err, HasSubstr("it stops"));
+  server_.command({"XADD", "out", "*", "id", "1"});
+  eventually("c works", [&] { return length(server_, "late") == 1; });
+  stop(c);
+}
+
+TEST_F(RedisHosts, InShardsEachIsGuardedAndARefusedStartLeavesNone) {
+  for (const std::string& path : {file_, other_}) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    std::string file = text.str();
+    file.insert(file.find("kind: redis"), "shards: 2, shard_by: id, ");
+    std::ofstream(path) << file;
+  }
+  const auto keys = [&] {
+    std::set<std::string> names;
+    for (const redis::Reply& key : server_.command({"KEYS", "sluice:hosts:*"}).items)
+      names.insert(key.text);
+    return names;
+  };
+  Program a = run("a", file_);
+  const std::set<std::string> both = {"sluice:hosts:{probe/0}:probe",
+                                      "sluice:hosts:{probe/1}:probe"};
+  eventually("a is in both shards", [&] { return keys() == both; });
+  EXPECT_EQ(run("b", other_).wait().exit_code, 3);
+  EXPECT_THAT(check(file_), HasSubstr("1 host: a"));
+  stop(a);
+  EXPECT_TRUE(keys().empty());
+}
+
 // A host is stopped while it holds entries, the other one claims them, and the first goes on.
 TEST_F(RedisTest, AHostStoppedForLongerThanTheClaimTimeDoublesNothing) {
   RedisServer server;
