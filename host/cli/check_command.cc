@@ -50,7 +50,11 @@ std::string verdict(const Checked& checked, bool color) {
   if (!loaded.pipeline)
     return checked.path + ": " + red("refused", color) + ", " +
            plural(error_count(loaded), "error", "errors") + '\n';
-  std::string text = checked.path + ": " + green("fine", color) + ", " +
+  // Errors beside a pipeline are of the engine that was looked at.
+  const std::string word = error_count(loaded) == 0
+                               ? green("fine", color)
+                               : red("fine as a file, not on its engine", color);
+  std::string text = checked.path + ": " + word + ", " +
                      plural(loaded.pipeline->stages.size(), "stage", "stages") + ", " +
                      plural(loaded.pipeline->streams.size(), "stream", "streams");
   if (const uint64_t warnings = warning_count(loaded); warnings > 0)

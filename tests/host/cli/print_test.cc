@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <rapidjson/document.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -130,6 +131,14 @@ TEST_F(PrintTest, LiveCheckEndsFineBeforeTheFirstRun) {
   ASSERT_FALSE(json.HasParseError());
   EXPECT_FALSE(json["files"][0]["live"]["exists"].GetBool());
   EXPECT_TRUE(json["files"][0]["findings"].Empty());
+}
+
+TEST_F(PrintTest, LiveCheckOfADamagedStoreIsNotFine) {
+  std::filesystem::create_directory(path("store"));
+  std::ofstream(path("store/segment-0000000001.log")) << "no segment";
+  const auto ended = sluice({"check", "--live", path("small.yaml")});
+  EXPECT_EQ(ended.exit_code, kCorruptStore);
+  EXPECT_THAT(ended.out, HasSubstr("fine as a file, not on its engine"));
 }
 
 }  // namespace
