@@ -24,14 +24,14 @@ PatientStore::PatientStore(stream::Store& store, Options options)
       random_(system_seed(), "patient store") {}
 
 template <typename Call>
-auto PatientStore::patiently(const Call& call) const -> decltype(call()) {
+auto PatientStore::patiently(const Call& call, bool asks_the_store) const -> decltype(call()) {
   std::optional<SeededRandom> random;
   std::optional<Backoff> backoff;  // made when it is needed: most calls succeed
   for (;;) {
     auto result = call();
     const Status status = status_of(result);
     if (status.code() != Code::kUnavailable) {
-      if (status.is_ok() && lost_) say_back();
+      if (status.is_ok() && asks_the_store && lost_) say_back();
       return result;
     }
     say_lost(status);
@@ -123,7 +123,8 @@ std::unique_ptr<stream::CommitUnderWay> PatientStore::begin_commit(
 }
 
 Status PatientStore::flush(stream::CommitSeq seq) {
-  return patiently([&] { return store_.flush(seq); });
+  // What is durable already is so without a word from the store.
+  return patiently([&] { return store_.flush(seq); }, false);
 }
 
 Result<std::optional<stream::KeyValue>> PatientStore::get(std::string_view key) const {

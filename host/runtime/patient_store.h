@@ -59,7 +59,7 @@ class PatientStore : public stream::ForwardingStore {
   class UnderWay;
 
   template <typename Call>
-  auto patiently(const Call& call) const -> decltype(call());
+  auto patiently(const Call& call, bool asks_the_store = true) const -> decltype(call());
   void say_lost(const Status& status) const;
   void say_back() const;
   uint64_t next_seed() const;
