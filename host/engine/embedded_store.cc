@@ -336,7 +336,8 @@ Result<StreamId> EmbeddedStore::open_stream(std::string_view name,
     put_open_stream(*record_, id, name);
   }
   state_.stream(id)->options = options;
-  touch(id);
+  // Not where nobody reads yet: the first group, which is opened next, is to have what is there.
+  if (!state_.stream(id)->groups.empty()) touch(id);
   trim_touched();
   if (!record_is_empty()) {
     SLUICE_TRY(end_record());

@@ -617,6 +617,15 @@ TEST_P(StoreConformance, KeepHoldsAckedEntriesAndNeverPassesAGroup) {
   EXPECT_EQ(stored(id), (std::vector<EntryId>{ids[2], ids[3]}));
 }
 
+TEST_P(StoreConformance, WhatIsThereBeforeTheFirstGroupIsKeptForIt) {
+  const StreamId id = stream("s");
+  const auto ids = append_many(id, 4);
+  StreamOptions keep;
+  keep.keep = 2;
+  stream("s", keep);
+  EXPECT_EQ(ids_of(read_as("c", group(id, "g"))), ids);
+}
+
 TEST_P(StoreConformance, HardTrimPassesGroups) {
   StreamOptions hard;
   hard.keep = 2;
