@@ -1,4 +1,6 @@
 // Invariants 1 and 8: each story ends once, and a duplicate has an original.
+#include <algorithm>
+
 #include "audit/judge.h"
 
 namespace sluice::audit {
@@ -44,11 +46,6 @@ class Horizon {
   uint64_t older_ = 0;
 };
 
-Streams joined(Streams a, const Streams& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 void judge_decisions(const Evidence& evidence, Bench& bench) {
   Horizon horizon(evidence, joined(evidence.lane.terminals, evidence.lane.dead));
   for (const Place& decision : evidence.decisions) {
@@ -74,7 +71,8 @@ void judge_decisions(const Evidence& evidence, Bench& bench) {
 void judge_intents(const Evidence& evidence, Bench& bench) {
   Horizon horizon(evidence,
                   joined(joined(evidence.lane.plans, evidence.lane.dead), evidence.lane.terminals));
-  // Two streams may hold the same id.
+  // Two streams may hold the same id, and one of them may have been trimmed since.
+  Horizon namesakes(evidence, evidence.lane.intents);
   std::unordered_map<std::string, uint64_t> wanted, met;
   for (const Place& intent : evidence.intents) {
     const std::string id = intent.id.text();
@@ -88,6 +86,7 @@ void judge_intents(const Evidence& evidence, Bench& bench) {
     const uint64_t count = met[id] + found(evidence.plans_by_intent, id).size() +
                            found(evidence.endings_by_intent, id).size();
     if (count == wanted[id]) continue;
+    if (count > wanted[id] && !namesakes.is_complete(intent.id)) continue;
     if (evidence.open_intents.contains(id))
       bench.open();
     else
@@ -95,6 +94,7 @@ void judge_intents(const Evidence& evidence, Bench& bench) {
                    "expected one plan of it or one dead letter, found " + std::to_string(count));
   }
   horizon.tell(bench, "intents and proposals");
+  namesakes.tell(bench, "intents and proposals with several plans");
 }
 
 void judge_plans(const Evidence& evidence, Bench& bench) {
@@ -108,6 +108,16 @@ void judge_plans(const Evidence& evidence, Bench& bench) {
     bench.look(plans.size());
     const auto& endings = found(evidence.endings_by_plan, id);
     if (endings.size() == plans.size()) continue;
+    // Earlier plans of this id may be trimmed: those that ended by then, and those whose copy ended
+    // as one.
+    const auto ended = std::count_if(endings.begin(), endings.end(), [&](const Ending& ending) {
+      return ending.place.id.ms <= plans_after;
+    });
+    const auto copies =
+        std::count(evidence.skipped_plans.begin(), evidence.skipped_plans.end(), id);
+    if (plans_from != nullptr && endings.size() > plans.size() &&
+        endings.size() <= plans.size() + static_cast<size_t>(ended + copies))
+      continue;
     if (evidence.open_plans.contains(id)) {
       bench.open();
       continue;
@@ -229,7 +239,7 @@ Finding judge_duplicates(const Evidence& evidence, const Options& options) {
   evidence.complete_after_ms(evidence.lane.decisions, &decisions_from);
   const uint64_t intents_after = evidence.complete_after_ms(
       joined(evidence.lane.intents, evidence.lane.trade_intents), &intents_from);
-  const uint64_t plans_after = evidence.complete_after_ms(evidence.lane.plans, &plans_from);
+  evidence.complete_after_ms(evidence.lane.plans, &plans_from);
   EntryIds known;
   for (const Place& decision : evidence.decisions) known.insert(decision.id.text());
   uint64_t older = 0;
@@ -246,7 +256,7 @@ Finding judge_duplicates(const Evidence& evidence, const Options& options) {
         // Two streams: within a millisecond their ids have no order.
         has_original = has_original || (plan.executes && plan.place.id.ms <= skipped.id.ms);
     if (has_original) continue;
-    if (plans_from != nullptr && skipped.id.ms >= plans_after)
+    if (plans_from != nullptr)
       ++older;  // the original may be among the trimmed plans
     else
       bench.offend("plan " + evidence.skipped_plans[i], skipped,

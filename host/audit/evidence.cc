@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "audit/json.h"
+#include "audit/times.h"
 #include "runtime/dead_letter.h"
 #include "runtime/operator_command.h"
 #include "stream/each_entry.h"
@@ -20,8 +21,8 @@ std::string field(const stream::Entry& entry, std::string_view name) {
   return std::string(entry.fields.find(name).value_or(""));
 }
 
-int64_t integer_field(const stream::Entry& entry, std::string_view name) {
-  return read_integer(entry.fields.find(name).value_or(""));
+int64_t us_field(const stream::Entry& entry, std::string_view name) {
+  return held_us(read_integer(entry.fields.find(name).value_or("")));
 }
 
 // [{counter, amount, at_us, limit}]; the last two may be missing.
@@ -30,8 +31,10 @@ std::vector<Share> read_shares(const rapidjson::Value& object, std::string_view 
   const rapidjson::Value* list = member(object, name);
   if (list == nullptr || !list->IsArray()) return shares;
   for (const rapidjson::Value& item : list->GetArray()) {
-    Share share{
-        text_of(item, "counter"), integer_of(item, "amount"), integer_of(item, "at_us"), {}};
+    Share share{text_of(item, "counter"),
+                integer_of(item, "amount"),
+                held_us(integer_of(item, "at_us")),
+                {}};
     if (member(item, "limit") != nullptr) share.limit = integer_of(item, "limit");
     shares.push_back(std::move(share));
   }
@@ -171,7 +174,8 @@ class Reader {
     issued.policy = field(entry, "policy");
     const Json inputs(entry.fields.find("inputs").value_or(""));
     issued.shares = read_shares(inputs.root(), "limits");
-    for (Share& share : issued.shares) share.at_us = integer_field(entry, "at_us");
+    to_.granted.insert(plan + ' ' + field(entry, "plan_hash"));
+    for (Share& share : issued.shares) share.at_us = us_field(entry, "at_us");
     to_.issued.emplace_back(place, std::move(issued));
   }
 
@@ -209,9 +213,9 @@ class Reader {
     order.client_order_id = field(entry, "client_order_id");
     order.symbol = field(entry, "symbol");
     order.quantity = Decimal::parse(entry.fields.find("quantity").value_or(""));
-    order.created_us = integer_field(entry, "created_us");
+    order.created_us = us_field(entry, "created_us");
     order.valid_until_us =
-        integer_field(entry, order.intent_key.empty() ? "permit_valid_until_us" : "valid_until_us");
+        us_field(entry, order.intent_key.empty() ? "permit_valid_until_us" : "valid_until_us");
     order.governor = read_permit(entry.fields.find("governor_permit").value_or(""), "granted");
     order.p33 = read_permit(entry.fields.find("p33_permit").value_or(""), "allow");
     return order;
@@ -226,8 +230,8 @@ class Reader {
     result.side = field(entry, "side");
     result.status = field(entry, "status");
     result.executed = Decimal::parse(entry.fields.find("executed_qty").value_or(""));
-    result.sent_us = integer_field(entry, "sent_us");
-    result.result_us = integer_field(entry, "result_us");
+    result.sent_us = us_field(entry, "sent_us");
+    result.result_us = us_field(entry, "result_us");
     return result;
   }
 
@@ -235,14 +239,14 @@ class Reader {
     Execution result = read_execution(place, entry);
     // A stop that rests keeps its share.
     const bool is_unused = result.executed && result.executed->is_zero();
-    if (is_unused && result.status != "PLACED") release(result.plan_id, result.result_us);
+    if (is_unused && result.status != "PLACED") release(result.plan_id, place.id);
     to_.results.push_back(std::move(result));
   }
 
   // A plan id that comes again gives back again.
-  void release(const std::string& plan, int64_t at_us) {
+  void release(const std::string& plan, EntryId by) {
     int64_t& known = to_.released[plan];
-    known = std::max(known, at_us);
+    known = std::max(known, ms_of(by));
   }
 
   void take_terminal(size_t i, const Place& place, const stream::Entry& entry) {
@@ -264,7 +268,7 @@ class Reader {
       to_.skipped_plans.push_back(plan);
     } else if (!published && field(entry, "client_order_id").empty()) {
       // The plan ended at the gate, and with it what its permit had reserved.
-      release(plan, integer_field(entry, "result_us"));
+      release(plan, place.id);
     }
     if (published == "false")
       to_.endings_by_intent[field(entry, "intent_id")].push_back(ending);
@@ -368,7 +372,7 @@ Permit read_permit(std::string_view text, std::string_view yes) {
   permit.symbol = text_of(root, "symbol");
   permit.policy = text_of(root, "policy");
   permit.safe_qty = decimal_of(root, "safe_qty");
-  permit.valid_until_us = integer_of(root, "valid_until_us");
+  permit.valid_until_us = held_us(integer_of(root, "valid_until_us"));
   permit.digest = digest_of(text);
   permit.shares = read_shares(root, "reservations");
   return permit;

@@ -126,13 +126,15 @@ struct Evidence {
   ById<Ending> endings_by_trade_intent;  // by the intent's entry id
   std::vector<Execution> results;
   std::vector<Execution> fills;  // of stops; their orders have a result of their own
-  std::unordered_map<std::string, int64_t> released;  // by plan: when nothing was executed, at us
+  // By plan: when it was known that nothing was executed, in milliseconds of that entry's id.
+  std::unordered_map<std::string, int64_t> released;
   std::vector<Duplicate> duplicates, intent_duplicates;
   std::vector<Act> acts;
   EntryIds refused_acts;                               // ids of commands that became dead letters
   EntryIds replayed;                                   // "stream id" of dead letters put back
   std::unordered_map<std::string, uint64_t> consumed;  // "permit plan": events of the trail
   std::vector<std::pair<Place, Permit>> issued;        // governor's, of the trail
+  EntryIds granted;                                    // "plan hash" of the same
   std::unordered_map<std::string, Permit> governor_keys;  // permits not used yet, by plan
   std::unordered_map<std::string, uint64_t> p33_keys;     // digests
 

@@ -29,6 +29,11 @@ bool feeds(const graph::StageSpec& from, const graph::StageSpec& to) {
 
 }  // namespace
 
+Streams joined(Streams a, const Streams& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 bool contains(const Streams& streams, size_t stream) {
   return std::binary_search(streams.begin(), streams.end(), stream);
 }

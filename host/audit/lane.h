@@ -39,5 +39,6 @@ struct Lane {
 };
 
 bool contains(const Streams& streams, size_t stream);
+Streams joined(Streams a, const Streams& b);
 
 }  // namespace sluice::audit

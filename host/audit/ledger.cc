@@ -1,8 +1,10 @@
 // Invariant 6: what was filled, what the ledger says and what the exchange says are one number.
+#include <algorithm>
 #include <map>
 
 #include "audit/json.h"
 #include "audit/judge.h"
+#include "audit/times.h"
 #include "base/iso_time.h"
 #include "runtime/operator_command.h"
 
@@ -82,9 +84,11 @@ Status add_keys(const stream::Store& store, BySymbol& symbols) {
     Books& books = symbols[symbol];
     books.has_snapshot = true;
     books.position = decimal_field(fields, "position_amt");
-    books.position_us = read_integer(fields.find("ts_us").value_or(""));
+    books.position_us = held_us(read_integer(fields.find("ts_us").value_or("")));
     if (books.position_us == 0)
-      books.position_us = read_integer(fields.find("ts_epoch").value_or("")) * 1'000'000;
+      books.position_us =
+          1'000'000 * std::clamp<int64_t>(read_integer(fields.find("ts_epoch").value_or("")), 0,
+                                          kLastUs / 1'000'000);
   });
 }
 
@@ -122,7 +126,9 @@ void judge_ledger_of(const std::string& symbol, const Books& books, int64_t now_
     bench.offend(symbol, place_of(books), key + " says " + books.ledger->text() + ", " + sum);
 }
 
-void judge_position_of(const std::string& symbol, const Books& books, Bench& bench) {
+// `trimmed_us`: up to then fills may have been trimmed; 0: none were.
+void judge_position_of(const std::string& symbol, const Books& books, int64_t trimmed_us,
+                       Bench& bench) {
   const std::string key = std::string(kSnapshots) + symbol;
   if (!books.has_snapshot) {
     if (books.last != nullptr) bench.note(symbol + ": there is no " + key + " to compare with");
@@ -132,9 +138,12 @@ void judge_position_of(const std::string& symbol, const Books& books, Bench& ben
     bench.offend(symbol, place_of(books), key + " has no readable position_amt");
     return;
   }
-  if (books.last != nullptr && books.position_us < books.last->result_us) {
+  const int64_t filled_us = books.last != nullptr ? books.last->result_us : 0;
+  if (books.position_us < std::max(filled_us, trimmed_us)) {
     bench.note(symbol + ": the position was last read " +
-               iso_time_text(from_us(books.position_us)) + ", before the last fill");
+               iso_time_text(from_us(books.position_us)) +
+               (books.position_us < filled_us ? ", before the last fill"
+                                              : "; later fills may be trimmed"));
     return;
   }
   const Decimal ours = books.ledger.value_or(books.fills);
@@ -159,9 +168,9 @@ Result<Finding> judge_ledger(const Evidence& evidence, const stream::Store& stor
     return bench.done();
   }
   const StreamState* why = nullptr;
-  Streams booked = evidence.lane.results;
-  booked.insert(booked.end(), evidence.lane.fills.begin(), evidence.lane.fills.end());
-  evidence.complete_after_ms(booked, &why);
+  const uint64_t after_ms =
+      evidence.complete_after_ms(joined(evidence.lane.results, evidence.lane.fills), &why);
+  const int64_t trimmed_us = why == nullptr ? 0 : (ms_of({after_ms, 0}) + 1) * 1000;
   BySymbol symbols;
   add_fills(evidence, symbols);
   SLUICE_TRY(add_keys(store, symbols));
@@ -177,7 +186,7 @@ Result<Finding> judge_ledger(const Evidence& evidence, const stream::Store& stor
       bench.look();
       judge_ledger_of(symbol, books, to_us(store.last_commit_time()), ttl_us, bench);
     }
-    judge_position_of(symbol, books, bench);
+    judge_position_of(symbol, books, trimmed_us, bench);
   }
   return bench.done();
 }

@@ -3,10 +3,14 @@
 // Recomputed from the permits alone: shares enter when they were reserved, leave when their window
 // has passed or when nothing was executed, and the sum is compared with the policy's limit each
 // time one enters. The engine's counters are not asked.
+//
+// Times are those of entry ids, as the engine counts windows: a wall clock that is set back makes
+// hours come twice, ids never go back. Only a permit that the trail does not have says its own.
 #include <algorithm>
 #include <map>
 
 #include "audit/judge.h"
+#include "audit/times.h"
 #include "base/disk.h"
 #include "base/iso_time.h"
 #include "policy/policy.h"
@@ -15,19 +19,19 @@ namespace sluice::audit {
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000;
+constexpr int64_t kSecondMs = 1'000;
 
 // How a counter forgets, and which result of which hook bounds it.
 struct Rule {
   const char* prefix;
   const char* hook;
   const char* limit;
-  int64_t window_us;  // 0: its name carries the UTC day
+  int64_t window_ms;  // 0: its name carries the UTC day
   int scale;          // of the limit, in the counter's units
 };
 constexpr Rule kRules[] = {
-    {"quantum:governor:rate:hour:", "limits", "per_hour", 3600 * kSecond, 0},
-    {"quantum:governor:rate:5min:", "limits", "per_5min", 300 * kSecond, 0},
+    {"quantum:governor:rate:hour:", "limits", "per_hour", 3600 * kSecondMs, 0},
+    {"quantum:governor:rate:5min:", "limits", "per_5min", 300 * kSecondMs, 0},
     {"quantum:governor:daily:", "limits", "notional_per_day", 0, 8},
     {"quantum:governor:daily_qty:", "limits", "qty_per_day", 0, 8},
     {"quantum:governor:daily_trades:", "daily_trades_max", "daily_trades_max", 0, 0}};
@@ -46,9 +50,9 @@ struct CounterName {
     const size_t colon = rest.find(':');
     if (colon != std::string_view::npos)
       day = rest.substr(colon + 1);
-    else if (rule.window_us == 0)
+    else if (rule.window_ms == 0)
       day = rest;
-    if (colon != std::string_view::npos || rule.window_us != 0) symbol = rest.substr(0, colon);
+    if (colon != std::string_view::npos || rule.window_ms != 0) symbol = rest.substr(0, colon);
     std::erase(day, '-');
   }
   std::string symbol, day;
@@ -120,19 +124,24 @@ class Limits {
 // A permit of the governor, wherever it was found.
 struct Granted {
   const Permit* permit = nullptr;
-  Place place;       // where it was found; none for a key
-  std::string side;  // of its plan
+  Place place;            // where it was found; none for a key
+  std::string side;       // of its plan
+  bool in_trail = false;  // found where it was given, in the same commit
+
+  int64_t at_ms(const Share& share) const {
+    return in_trail ? ms_of(place.id) : share.at_us / 1000;
+  }
 };
 
 // One step of a counter, in order of time; what leaves a window does so before anything enters.
 struct Step {
-  int64_t at_us = 0;
+  int64_t at_ms = 0;
   int64_t amount = 0;  // negative: leaves
   const Granted* granted = nullptr;
-  std::optional<int64_t> limit;  // as the permit trail says it
+  const Share* share = nullptr;  // that enters
 
   bool operator<(const Step& other) const {
-    if (at_us != other.at_us) return at_us < other.at_us;
+    if (at_ms != other.at_ms) return at_ms < other.at_ms;
     return amount < 0 && other.amount >= 0;
   }
 };
@@ -146,12 +155,12 @@ std::string side_of(const Evidence& evidence, const std::string& plan_id) {
 std::vector<Granted> all_granted(const Evidence& evidence) {
   std::vector<Granted> all;
   EntryIds trail, contents, plans;
-  const auto add = [&](const Permit& permit, const Place& place) {
-    all.push_back({&permit, place, side_of(evidence, permit.plan_id)});
+  const auto add = [&](const Permit& permit, const Place& place, bool in_trail = false) {
+    all.push_back({&permit, place, side_of(evidence, permit.plan_id), in_trail});
     plans.insert(permit.plan_id);
   };
   for (const auto& [place, permit] : evidence.issued) {
-    add(permit, place);
+    add(permit, place, true);
     trail.insert(permit.plan_id);
   }
   for (const Order& order : evidence.orders)
@@ -182,17 +191,19 @@ void judge_counter(const std::string& counter, std::vector<Step>& steps, Limits&
     bench.look();
     const Permit& permit = *step.granted->permit;
     const std::string subject = "plan " + permit.plan_id;
-    if (!name.day.empty() && name.day != day_of(step.at_us))
+    // The day is that of the clock, right or wrong.
+    if (!name.day.empty() && name.day != day_of(step.share->at_us))
       bench.offend(subject, step.granted->place,
-                   "reserved from " + counter + " at " + iso_time_text(from_us(step.at_us)));
-    const auto limit =
-        step.limit ? step.limit : limits.of(permit.policy, name.symbol, step.granted->side, rule);
+                   "reserved from " + counter + " at " + iso_time_text(from_us(step.share->at_us)));
+    const auto limit = step.share->limit
+                           ? step.share->limit
+                           : limits.of(permit.policy, name.symbol, step.granted->side, rule);
     if (!limit)
       ++unjudged;
     else if (sum > *limit)
       bench.offend(subject, step.granted->place,
                    counter + " stood at " + Decimal::from_scaled(sum, rule.scale).text() +
-                       " with it at " + iso_time_text(from_us(step.at_us)) + "; the limit is " +
+                       " with it at " + iso_time_text(from_ms(step.at_ms)) + "; the limit is " +
                        Decimal::from_scaled(*limit, rule.scale).text());
   }
 }
@@ -208,9 +219,21 @@ Finding judge_limits(const Evidence& evidence, const Options& options) {
   const std::vector<Granted> granted = all_granted(evidence);
   std::map<std::string, std::vector<Step>> counters;
   std::map<std::string, uint64_t> unknown;
+  // Who gives shares back: duplicates are terminal too, and had none.
+  Streams ends = joined(evidence.lane.results, evidence.lane.terminals);
+  std::erase_if(ends, [&](size_t i) { return contains(evidence.lane.duplicates, i); });
+  const StreamState* ends_from = nullptr;
+  const uint64_t ends_after_ms = evidence.complete_after_ms(ends, &ends_from);
+  uint64_t older = 0;
   for (const Granted& one : granted) {
     const auto released = evidence.released.find(one.permit->plan_id);
     for (const Share& share : one.permit->shares) {
+      const int64_t at_ms = one.at_ms(share);
+      // Whether it was given back may have been trimmed.
+      if (ends_from != nullptr && static_cast<uint64_t>(at_ms) <= ends_after_ms) {
+        ++older;
+        continue;
+      }
       const Rule* rule = rule_of(share.counter);
       if (rule == nullptr) {
         ++unknown[share.counter];
@@ -221,14 +244,14 @@ Finding judge_limits(const Evidence& evidence, const Options& options) {
                      "reserved " + std::to_string(share.amount) + " from " + share.counter);
         continue;
       }
-      int64_t ends_us = rule->window_us == 0 ? INT64_MAX : share.at_us + rule->window_us;
-      if (released != evidence.released.end() && released->second >= share.at_us)
-        ends_us = std::min(ends_us, released->second);
+      int64_t ends_ms = rule->window_ms == 0 ? INT64_MAX : at_ms + rule->window_ms;
+      if (released != evidence.released.end() && released->second >= at_ms)
+        ends_ms = std::min(ends_ms, released->second);
       auto& steps = counters[share.counter];
-      steps.push_back({share.at_us, share.amount, &one, share.limit});
+      steps.push_back({at_ms, share.amount, &one, &share});
       // A share of nothing would enter once more where it leaves.
-      if (ends_us != INT64_MAX && share.amount > 0)
-        steps.push_back({ends_us, -share.amount, &one, {}});
+      if (ends_ms != INT64_MAX && share.amount > 0)
+        steps.push_back({ends_ms, -share.amount, &one, nullptr});
     }
   }
   Limits limits(evidence);
@@ -240,6 +263,10 @@ Finding judge_limits(const Evidence& evidence, const Options& options) {
                "policy than the file holds now, and no permit trail says their limits");
   for (const auto& [counter, count] : unknown)
     bench.note(counter + ": " + std::to_string(count) + " reservations, no limit is known for it");
+  if (older > 0)
+    bench.note(std::to_string(older) +
+               " older reservations are not counted: " + ends_from->spec->name +
+               " is trimmed and complete from " + ends_from->info.first.text() + " on");
   const StreamState* why = nullptr;
   evidence.complete_after_ms(evidence.lane.orders, &why);
   if (why != nullptr)

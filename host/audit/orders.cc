@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "audit/judge.h"
+#include "audit/times.h"
 #include "base/iso_time.h"
 #include "runtime/operator_command.h"
 
@@ -32,20 +33,22 @@ std::string fault_of(const Permit& permit, const Order& order) {
   return {};
 }
 
-// The order's own hash must be that of a plan that was to be executed.
+// The order's own hash must be that of a plan that was to be executed. Of a plan that is trimmed
+// the trail still says that the governor saw it.
 void judge_plan_of(const Evidence& evidence, const Order& order, Bench& bench) {
   const auto plans = evidence.plans.find(order.plan_id);
-  if (plans != evidence.plans.end()) {
+  const bool is_known = plans != evidence.plans.end();
+  if (is_known)
     for (const Plan& plan : plans->second)
       if (plan.executes && plan.plan_hash == order.plan_hash) return;
-    bench.offend(subject_of(order), order.place,
-                 "no plan of this id has content " + order.plan_hash);
-    return;
-  }
   const StreamState* why = nullptr;
   const uint64_t after = evidence.complete_after_ms(evidence.lane.plans, &why);
-  if (why == nullptr || order.place.id.ms > after)
-    bench.offend(subject_of(order), order.place, "there is no such plan");
+  if (why != nullptr && (order.place.id.ms <= after ||
+                         evidence.granted.contains(order.plan_id + ' ' + order.plan_hash)))
+    return;
+  bench.offend(
+      subject_of(order), order.place,
+      is_known ? "no plan of this id has content " + order.plan_hash : "there is no such plan");
 }
 
 void judge_order(const Evidence& evidence, const Order& order, Bench& bench) {
@@ -120,15 +123,19 @@ void judge_sends(const Evidence& evidence, Bench& bench) {
   for (const Order& order : evidence.orders) orders.emplace(order.client_order_id, &order);
   for (const Order& order : evidence.intent_orders) orders.emplace(order.client_order_id, &order);
   const StreamState* why = nullptr;
-  Streams ordered = evidence.lane.orders;
-  ordered.insert(ordered.end(), evidence.lane.intent_orders.begin(),
-                 evidence.lane.intent_orders.end());
-  const uint64_t after = evidence.complete_after_ms(ordered, &why);
+  const uint64_t after =
+      evidence.complete_after_ms(joined(evidence.lane.orders, evidence.lane.intent_orders), &why);
   for (const Execution& result : evidence.results) {
     if (result.sent_us == 0) continue;
     const auto order = orders.find(result.client_order_id);
     if (order == orders.end()) {
-      if (why == nullptr || static_cast<uint64_t>(result.sent_us / 1000) > after)
+      // An order may be sent long after younger ones were made, and be trimmed before them. That it
+      // was made shows in the permits that it used; one without permits leaves no other trace.
+      const bool may_be_trimmed =
+          why != nullptr &&
+          (static_cast<uint64_t>(result.sent_us / 1000) <= after || result.plan_id.empty() ||
+           evidence.consumed.contains("governor " + result.plan_id));
+      if (!may_be_trimmed)
         bench.offend(subject_of(result), result.place,
                      "order " + result.client_order_id + " was sent, and no gate ordered it");
       continue;
@@ -174,10 +181,9 @@ void judge_moment(const std::vector<Span>& spans, uint64_t ms, const char* what,
   --span;
   if (ms >= span->to_ms) return;
   bench.offend(subject, place,
-               std::string(what) + " at " + iso_time_text(from_ms(static_cast<int64_t>(ms))) +
-                   ", with the kill switch set since " +
-                   iso_time_text(from_ms(static_cast<int64_t>(span->from_ms))) + " (command " +
-                   span->by.text() + ")");
+               std::string(what) + " at " + iso_time_text(time_of_id({ms, 0})) +
+                   ", with the kill switch set since " + iso_time_text(time_of_id(span->by)) +
+                   " (command " + span->by.text() + ")");
 }
 
 // nullopt: not there.

@@ -6,6 +6,7 @@
 
 #include "audit/evidence.h"
 #include "audit/json.h"
+#include "audit/times.h"
 #include "base/iso_time.h"
 #include "runtime/dead_letter.h"
 #include "runtime/operator_command.h"
@@ -28,14 +29,14 @@ std::string word(const std::string& text, const char* before, const char* after 
 
 WallTime time_of(const stream::Entry& entry, std::string_view name) {
   const int64_t us = read_integer(entry.fields.find(name).value_or(""));
-  return us > 0 ? from_us(us) : from_ms(static_cast<int64_t>(entry.id.ms));
+  return us > 0 ? from_us(held_us(us)) : time_of_id(entry.id);
 }
 
 // Seconds since the epoch with a fraction, as permits carry them.
 WallTime seconds_of(std::string_view text, WallTime otherwise) {
   const auto seconds = Decimal::parse(text);
   const auto us = seconds ? seconds->truncated(6).scaled(6) : std::nullopt;
-  return us && *us > 0 ? from_us(*us) : otherwise;
+  return us && *us > 0 ? from_us(held_us(*us)) : otherwise;
 }
 
 std::string span_text(Micros span) {
@@ -270,9 +271,7 @@ class Teller {
     const auto first = EntryId::parse(earlier);
     const auto self = EntryId::parse(intent.empty() ? field(entry, "decision_id") : intent);
     if (first && self && self->ms >= first->ms)
-      to.text += ", which came " +
-                 span_text(std::chrono::milliseconds(static_cast<int64_t>(self->ms - first->ms))) +
-                 " earlier";
+      to.text += ", which came " + span_text(time_of_id(*self) - time_of_id(*first)) + " earlier";
     to.values.push_back("both have the key " + field(entry, "key"));
     story_.endings.push_back("duplicate of " + earlier);
     return 1;
@@ -305,7 +304,7 @@ class Teller {
     const bool is_made = event == "issued" || event == "denied";
     to.who = is_made ? permit : writer_of_gate();
     to.text = "permit of " + permit + " " + event + word(field(entry, "reason"), ": ");
-    const int64_t until = read_integer(entry.fields.find("valid_until_us").value_or(""));
+    const int64_t until = held_us(read_integer(entry.fields.find("valid_until_us").value_or("")));
     if (until > 0)
       to.values.push_back(from_us(until) > to.at
                               ? "valid for " + span_text(from_us(until) - to.at)
@@ -356,7 +355,7 @@ class Teller {
       return;
     }
     const WallTime made = seconds_of(text_of(permit, "created_at"), to.at);
-    const WallTime until = from_us(integer_of(permit, "valid_until_us"));
+    const WallTime until = from_us(held_us(integer_of(permit, "valid_until_us")));
     to.values.push_back("permit of " + std::string(name) + " used, " + span_text(to.at - made) +
                         " old, with " + span_text(until - to.at) + " left");
     Happening issued;
@@ -389,7 +388,8 @@ class Teller {
                  word(field(entry, "fee"), ", fee ");
     if (const std::string id = field(entry, "order_id"); !id.empty())
       to.values.push_back("order " + id + " of the exchange");
-    if (const int64_t sent = read_integer(entry.fields.find("sent_us").value_or("")); sent > 0)
+    if (const int64_t sent = held_us(read_integer(entry.fields.find("sent_us").value_or("")));
+        sent > 0)
       to.values.push_back("sent " + span_text(to.at - from_us(sent)) + " before");
     else
       to.values.push_back("nothing was sent");
@@ -452,7 +452,7 @@ class Teller {
       last = std::max(last, told.happening.at);
     }
     return stream::each_entry(store_, id, [&](const stream::Entry& entry) {
-      const WallTime at = from_ms(static_cast<int64_t>(entry.id.ms));
+      const WallTime at = time_of_id(entry.id);
       const bool about = has(plans_, entry, "plan_id") || has(decisions_, entry, "decision_id");
       if (!about && (at < first || at > last || field(entry, "command").starts_with("dlq_")))
         return;

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include "audit/times.h"
 #include "audit/trimming.h"
+#include "base/iso_time.h"
 #include "scene.h"
 
 namespace sluice::audit {
@@ -16,6 +18,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 using AuditTest = Scene;
 
@@ -321,6 +324,27 @@ TEST_F(AuditTest, DayIsCountedByItsOwnDate) {
                             "5000.00000001 with it")));
 }
 
+// Whatever the clock said when they were given.
+TEST_F(AuditTest, ReservationsAreCountedByTheIdsOfTheTrail) {
+  const auto issue = [&](const std::string& plan, const std::string& at_us) {
+    append("permits", {{"event", "issued"},
+                       {"permit", "governor"},
+                       {"plan_id", plan},
+                       {"at_us", at_us},
+                       {"inputs", R"({"limits": [{"counter": "quantum:governor:rate:hour:X", )"
+                                  R"("amount": 1, "limit": 2}]})"}});
+  };
+  issue("p1", now_us());
+  issue("p2", now_us());
+  clock_.advance(minutes(61));
+  issue("set back", now_us(-60 * 60));
+  EXPECT_THAT(offences(judge(5)), IsEmpty());
+  issue("p3", now_us());
+  EXPECT_THAT(offences(judge(5)), IsEmpty());
+  issue("set forward", now_us(2 * 60 * 60));
+  EXPECT_THAT(offences(judge(5)), ElementsAre(HasSubstr("plan set forward: ")));
+}
+
 TEST_F(AuditTest, LimitsOfAnotherPolicyVersionAreNotJudged) {
   whole("p1",
         {{"governor_permit", with(governor_permit("p1"), {{governor_version_, "old.lua@1"}})}});
@@ -474,21 +498,117 @@ TEST_F(AuditTest, DuplicatePlanWithoutAnOriginalIsNamed) {
 
 // --- What is not there
 
-TEST_F(AuditTest, TrimmedStreamIsJudgedFromItsOldestEntryOn) {
+class TrimmedTest : public AuditTest {
+ protected:
+  // From the next entry or ack on.
+  void keep(uint64_t count, std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      ASSERT_TRUE(store_->open_stream(trade_pipeline().find_stream(key)->name, {count, false}));
+  }
+};
+
+TEST_F(TrimmedTest, StreamIsJudgedFromItsOldestEntryOn) {
   const std::string lost = decide();
   clock_.advance(seconds(1));
   whole("p1");
   clock_.advance(seconds(1));
+  keep(1, {"outcomes", "results", "orders"});
   whole("p2");
   rest();
-  for (const char* key : {"outcomes", "results", "orders"})
-    ASSERT_TRUE(store_->open_stream(trade_pipeline().find_stream(key)->name, {1, false}));
   const Finding finding = judge(1);
   EXPECT_THAT(finding.offences, IsEmpty()) << offences(finding).front();
   EXPECT_THAT(finding.notes,
               Contains(HasSubstr("older decisions are not judged: quantum:stream:apply.result "
                                  "is trimmed and complete from")));
   EXPECT_THAT(judge(6).notes, Contains(HasSubstr("its fills cannot be added up")));
+}
+
+TEST_F(TrimmedTest, IntentAndProposalOfOneIdHaveAPlanEachAlthoughOneIsGone) {
+  const std::string decision = decide();
+  const std::string intent = intend(decision);
+  ASSERT_EQ(append("proposals", {{"symbol", "BTCUSDT"}}).text(), intent);
+  for (const char* id : {"p1", "p2"}) {
+    plan(id, decision, intent, {{"decision", "SKIP"}});
+    append("outcomes", {{"plan_id", id}, {"decision_id", id == std::string("p1") ? decision : ""}});
+  }
+  rest();
+  EXPECT_THAT(offences(judge(1)), IsEmpty());
+  keep(1, {"proposals"});
+  clock_.advance(seconds(1));
+  const std::string next = append("proposals", {{"symbol", "BTCUSDT"}}).text();
+  plan("p3", "", next, {{"decision", "SKIP"}});
+  append("outcomes", {{"plan_id", "p3"}});
+  rest();
+  EXPECT_THAT(offences(judge(1)), IsEmpty());
+}
+
+// Two plans of one id: the first one is gone, its record is not.
+TEST_F(TrimmedTest, CopyOfAPlanIsLeftWithTheRecordsOfBoth) {
+  whole("p1");
+  rest();
+  keep(2, {"plans"});
+  clock_.advance(seconds(1));
+  whole("p2");
+  clock_.advance(seconds(1));
+  plan("p1", "", "1-0");
+  append("outcomes", {{"plan_id", "p1"}, {"decision", "SKIP"}, {"reason", "duplicate_plan"}});
+  rest();
+  EXPECT_THAT(offences(judge(1)), IsEmpty());
+  EXPECT_THAT(offences(judge(8)), IsEmpty());
+  for (int i = 0; i < 2; ++i) append("outcomes", {{"plan_id", "p1"}, {"state", "FILLED"}});
+  EXPECT_THAT(offences(judge(1)), ElementsAre(HasSubstr("plan p1: 4 terminal records")));
+}
+
+TEST_F(TrimmedTest, OrderThatWaitedIsNotAskedForItsPlanNorItsSendForTheOrder) {
+  const std::string decision = decide();
+  plan("p1", decision, intend(decision));
+  append(
+      "permits",
+      {{"event", "issued"}, {"permit", "governor"}, {"plan_id", "p1"}, {"plan_hash", "hash-p1"}});
+  clock_.advance(seconds(1));
+  up_to_order("p2");
+  keep(1, {"plans"});
+  rest();
+  clock_.advance(seconds(1));
+  order("p1", decision);
+  EXPECT_THAT(offences(judge(3)), IsEmpty());
+  clock_.advance(seconds(1));
+  up_to_order("p3");
+  keep(1, {"orders"});
+  rest();
+  clock_.advance(seconds(1));
+  fill("p1", decision);
+  EXPECT_THAT(offences(judge(3)), IsEmpty());
+  order("p4", decision);
+  EXPECT_THAT(offences(judge(3)), ElementsAre("plan p4: there is no such plan"));
+}
+
+TEST_F(TrimmedTest, PositionReadBeforeAFillThatIsGoneIsNotCompared) {
+  whole("p1");
+  books("0.001", "0");
+  clock_.advance(seconds(2));
+  whole("p2", {}, {{"symbol", "ETHUSDT"}});
+  rest();
+  EXPECT_THAT(offences(judge(6)), Contains(HasSubstr("position:snapshot:BTCUSDT says 0")));
+  keep(1, {"results"});
+  whole("p3", {}, {{"symbol", "ETHUSDT"}});
+  rest();
+  EXPECT_THAT(offences(judge(6)), Not(Contains(HasSubstr("BTCUSDT"))));
+  EXPECT_THAT(judge(6).notes, Contains(HasSubstr("; later fills may be trimmed")));
+}
+
+// --- Times that no clock shows
+
+TEST_F(AuditTest, TimesBeyondAnyClockAreHeldAtItsEnd) {
+  EXPECT_EQ(iso_time_text(time_of_id({UINT64_MAX, 7})), "9999-12-31T23:59:59.999000Z");
+  const std::string last = std::to_string(INT64_MAX), first = std::to_string(INT64_MIN);
+  whole("p1", {{"created_us", last}}, {{"sent_us", last}, {"result_us", first}});
+  EXPECT_THAT(offences(judge(3)),
+              Contains(HasSubstr("the order was made 9999-12-31T23:59:59.999999Z")));
+  put_fields("quantum:position:snapshot:BTCUSDT", {{"position_amt", "7"}, {"ts_epoch", last}});
+  rest();
+  EXPECT_THAT(offences(judge(6)), Contains(HasSubstr("says 7")));
+  EXPECT_TRUE(judge(5).offences.empty());
 }
 
 TEST_F(AuditTest, OffencesBeyondTheBoundAreCounted) {

@@ -60,6 +60,13 @@ TEST_F(StoryTest, DuplicateNamesItsOriginalAndHowMuchLaterItCame) {
   EXPECT_THAT(story.happenings.at(1).values, ElementsAre("both have the key dedup:x"));
 }
 
+TEST_F(StoryTest, IdsBeyondAnyClockAreHeldAtItsEnd) {
+  append("duplicates",
+         {{"decision_id", "18446744073709551615-0"}, {"earlier", "1-0"}, {"key", "dedup:x"}});
+  EXPECT_EQ(tell_of("18446744073709551615-0").happenings.at(0).text,
+            "duplicate of decision 1-0, which came 70389527 h earlier");
+}
+
 TEST_F(StoryTest, TraceIdTellsOfEveryDecisionThatCarriesIt) {
   append("decisions", {{"trace_id", "t"}});
   append("decisions", {{"trace_id", "t"}});
