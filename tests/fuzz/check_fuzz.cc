@@ -51,17 +51,9 @@ const std::vector<SchemaPtr>& schemas() {
 }
 
 stream::Fields entry(const graph::Schema& schema, std::string_view text) {
+  if (schema.reads_fields()) return fuzz::fields_of<stream::Fields>(text);
   stream::Fields fields;
-  if (!schema.reads_fields()) {
-    fields.add("payload", text);
-    return fields;
-  }
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const size_t equals = std::min(line.find('='), line.size());
-    fields.add(line.substr(0, equals), line.substr(std::min(equals + 1, line.size())));
-  }
+  fields.add("payload", text);
   return fields;
 }
 

@@ -20,16 +20,7 @@ using trade::Plan;
 
 const Time kNow{std::chrono::microseconds(1'764'000'000'000'000)};
 
-Record record_of(std::string_view text) {
-  Record fields;
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const size_t equals = std::min(line.find('='), line.size());
-    fields.add(line.substr(0, equals), line.substr(std::min(equals + 1, line.size())));
-  }
-  return fields;
-}
+Record record_of(std::string_view text) { return fuzz::fields_of<Record>(text); }
 
 const Plan& plan() {
   static const Plan kPlan = [] {
