@@ -33,7 +33,7 @@ Conditions any_conditions() {
   Conditions conditions;
   conditions.seed = *rc::gen::inRange<uint64_t>(1, 1000);
   conditions.faults = FaultSet::all();
-  for (const Fault fault : {Fault::kOrder, Fault::kDelays})
+  for (const Fault fault : {Fault::kOrder, Fault::kDelays, Fault::kEarly, Fault::kKeep})
     if (*rc::gen::arbitrary<bool>()) conditions.faults.remove(fault);
   conditions.durability = *rc::gen::element(engine::Durability::kCommit, engine::Durability::kGroup,
                                             engine::Durability::kOs);

@@ -7,8 +7,9 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::string_view kFaultNames[] = {
-    "duplicates", "poison", "control", "permits", "snapshots", "answers", "clock",
-    "crashes",    "power",  "disk",    "zombies", "races",     "order",   "delays"};
+    "duplicates", "poison",  "control", "permits", "snapshots", "answers",
+    "clock",      "crashes", "power",   "disk",    "zombies",   "races",
+    "order",      "delays",  "early",   "keep",    "aimed"};
 static_assert(std::size(kFaultNames) == kFaults);
 
 // Of 1,000 steps, how many change the priority of whoever is first.

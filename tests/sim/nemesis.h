@@ -37,8 +37,11 @@ enum class Fault {
   kRaces,       // keys that change while a stage looks at them
   kOrder,       // actors step in any order
   kDelays,      // time passes between two steps
+  kEarly,       // entries are there before the first start
+  kKeep,        // streams that are read keep a few entries only
+  kAimed,       // permits are exchanged and the kill switch is set when it matters most
 };
-inline constexpr int kFaults = static_cast<int>(Fault::kDelays) + 1;
+inline constexpr int kFaults = static_cast<int>(Fault::kAimed) + 1;
 
 std::string_view name_of(Fault fault);
 std::optional<Fault> fault_named(std::string_view name);

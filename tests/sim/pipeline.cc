@@ -89,4 +89,15 @@ graph::Pipeline varied_pipeline(Random& random, const std::string& state, bool o
   return pipeline;
 }
 
+void shorten_streams(Random& random, graph::Pipeline& pipeline) {
+  std::set<size_t> read;
+  for (const graph::StageSpec& stage : pipeline.stages)
+    for (const graph::Wire& wire : stage.inputs) read.insert(wire.stream);
+  for (const size_t i : read) {
+    graph::StreamSpec& stream = pipeline.streams[i];
+    const auto keep = one_of<uint64_t>(random, {1, 2, 5});
+    if (stream.key != "commands" && stream.key != "dead") stream.keep = keep;
+  }
+}
+
 }  // namespace sluice::sim

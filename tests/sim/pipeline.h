@@ -19,4 +19,8 @@ const graph::Pipeline& shipped_pipeline();
 graph::Pipeline varied_pipeline(Random& random, const std::string& state, bool on_paper,
                                 bool answers);
 
+// Lets the streams that stages read keep a few entries, as `random` has it. Those of operators and
+// of dead letters are left alone: what they say is needed to the end.
+void shorten_streams(Random& random, graph::Pipeline& pipeline);
+
 }  // namespace sluice::sim

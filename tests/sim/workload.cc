@@ -11,6 +11,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr int kStepsMin = 10, kStepsMax = 90;
+constexpr int kAimedStepsMax = 6;
 
 struct Row {
   Kind kind;
@@ -56,10 +57,20 @@ constexpr Row kRows[] = {
     {Kind::kSuspendSoon, "suspend_soon", 2, Fault::kClock},
     {Kind::kZombie, "zombie", 2, Fault::kZombies},
     {Kind::kRace, "race", 4, Fault::kRaces},
+    // From here on aimed.
+    {Kind::kExchangePermit, "exchange_permit", 3, Fault::kAimed},
+    {Kind::kKillAtGate, "kill_at_gate", 2, Fault::kAimed},
 };
 static_assert(std::size(kRows) == kKinds);
 
 const Row& row_of(Kind kind) { return kRows[static_cast<size_t>(kind)]; }
+
+// Of the rows that hold this.
+int weight_of(bool aimed) {
+  return std::accumulate(std::begin(kRows), std::end(kRows), 0, [&](int sum, const Row& row) {
+    return sum + ((row.fault == Fault::kAimed) == aimed ? row.weight : 0);
+  });
+}
 
 }  // namespace
 
@@ -71,10 +82,7 @@ std::ostream& operator<<(std::ostream& out, const Step& step) { return out << te
 
 std::optional<Fault> fault_of(Kind kind) { return row_of(kind).fault; }
 
-int weight_sum() {
-  return std::accumulate(std::begin(kRows), std::end(kRows), 0,
-                         [](int sum, const Row& row) { return sum + row.weight; });
-}
+int weight_sum() { return weight_of(false) + weight_of(true); }
 
 Kind kind_at(int weight) {
   for (const Row& row : kRows) {
@@ -90,7 +98,13 @@ std::vector<Step> draw_steps(uint64_t seed) {
     return static_cast<int>(random.next() % static_cast<uint64_t>(bound));
   };
   std::vector<Step> steps(static_cast<size_t>(kStepsMin + below(kStepsMax - kStepsMin)));
-  for (Step& step : steps) step = {kind_at(below(weight_sum())), below(100), below(1000)};
+  const int unaimed = weight_of(false);
+  for (Step& step : steps) step = {kind_at(below(unaimed)), below(100), below(1000)};
+  random = SeededRandom(seed, "aimed steps");
+  for (int i = below(kAimedStepsMax + 1); i > 0; --i) {
+    const Kind kind = kind_at(unaimed + below(weight_of(true)));
+    steps.push_back({kind, below(100), below(1000)});
+  }
   return steps;
 }
 

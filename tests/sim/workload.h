@@ -46,8 +46,10 @@ enum class Kind {
   kSuspendSoon,
   kZombie,
   kRace,
+  kExchangePermit,
+  kKillAtGate,
 };
-inline constexpr int kKinds = static_cast<int>(Kind::kRace) + 1;
+inline constexpr int kKinds = static_cast<int>(Kind::kKillAtGate) + 1;
 
 // What `pick` chooses among is up to the kind; `amount` is a time or a count.
 struct Step {
@@ -66,7 +68,8 @@ std::optional<Fault> fault_of(Kind kind);
 int weight_sum();
 Kind kind_at(int weight);
 
-// All steps of a seed, whatever its faults: the same ones stay when some are left out.
+// All steps of a seed, whatever its faults: the same ones stay when some are left out. Aimed ones
+// come last, drawn from a stream of their own.
 std::vector<Step> draw_steps(uint64_t seed);
 
 }  // namespace sluice::sim

@@ -22,11 +22,13 @@ namespace {
 constexpr uint64_t kEndedTtlMs = 7ULL * 24 * 3600 * 1000;  // ended_ttl of the gate
 constexpr const char* kStore = "store";
 constexpr const char* kAccount = "paper";
+constexpr std::string_view kPermitPrefix = "quantum:permit:", kP33Prefix = "quantum:permit:p33:";
 // Of the paper exchange: an order that is late arrives so long after its sending at most.
 constexpr int64_t kPaperLateUs = 2'000'000;
 // The paper exchange looks at every second while a stop rests.
 constexpr Micros kPaperLeapMax = std::chrono::hours(1);
 constexpr Micros kDelayOfStepMax = seconds(3);
+constexpr uint64_t kEarlyMax = 8;  // entries before the first start
 
 }  // namespace
 
@@ -77,8 +79,11 @@ namespace {
 
 graph::Pipeline pipeline_of(const Conditions& conditions, const std::string& folder) {
   SeededRandom random(conditions.seed, "pipeline");
-  return varied_pipeline(random, folder, conditions.on_paper,
-                         conditions.faults.has(Fault::kAnswers));
+  graph::Pipeline pipeline =
+      varied_pipeline(random, folder, conditions.on_paper, conditions.faults.has(Fault::kAnswers));
+  SeededRandom keeps(conditions.seed, "keep");
+  if (conditions.faults.has(Fault::kKeep)) shorten_streams(keeps, pipeline);
+  return pipeline;
 }
 
 engine::Options options_of(const Conditions& conditions) {
@@ -99,6 +104,7 @@ World::World(const Conditions& conditions)
       engine_options_(options_of(conditions)),
       random_(conditions.seed, "faults that strike now"),
       nemesis_(conditions.seed, conditions.faults, hash_),
+      chronicle_(pipeline_),
       time_(*parse_iso_time("2026-01-02T23:40:00Z")),
       clock_(time_) {
   if (conditions.on_paper) {
@@ -112,6 +118,7 @@ World::World(const Conditions& conditions)
       delay_left_ -= by;
       time_.advance(by);
     };
+  if (conditions.faults.has(Fault::kEarly)) begin_with_entries();
   open();
 }
 
@@ -125,9 +132,14 @@ Result<std::unique_ptr<runtime::Runtime>> World::open_runtime() {
   return runtime::Runtime::open(pipeline_, *store_, clock_, &time_, nullptr, std::move(run));
 }
 
-Status World::try_open() {
+Status World::open_store() {
   SLUICE_ASSIGN(store, engine::EmbeddedStore::open(kStore, engine_options_, disk_, clock_));
   store_ = std::move(store);
+  return Status::ok();
+}
+
+Status World::try_open() {
+  SLUICE_TRY(open_store());
   SLUICE_ASSIGN(runtime, open_runtime());
   runtime_ = std::move(runtime);
   return Status::ok();
@@ -135,6 +147,26 @@ Status World::try_open() {
 
 void World::open() {
   if (const Status status = try_open(); !status.is_ok()) broken("the host starts", status.text());
+  chronicle_.open(*store_);
+}
+
+// What producers left in the streams before the host started for the first time.
+void World::begin_with_entries() {
+  must(open_store());
+  for (const char* key : {"decisions", "proposals"})
+    must(store_->open_stream(pipeline_.find_stream(key)->name, {}).status());
+  chronicle_.open(*store_);
+  SeededRandom random(conditions_.seed, "entries before the first start");
+  for (uint64_t i = 1 + random.next() % kEarlyMax; i > 0; --i) {
+    const auto pick = static_cast<int>(random.next() % 100);
+    if (pick < 60) {
+      decide(symbol_of(pick).name, pick < 30 ? "BUY" : "SELL", "C" + std::to_string(++made_));
+    } else {
+      propose({Kind::kPropose, pick, static_cast<int>(random.next() % 1000)});
+    }
+    marks_.hit("early");
+  }
+  store_.reset();
 }
 
 void World::close() {
@@ -246,6 +278,7 @@ std::optional<stream::UnitOutcome> World::change(const stream::Effect& effect) {
   // What the world did has happened, whatever the store forgets later.
   const Status flushed = store_->flush(store_->last_commit());
   must(flushed);
+  if (committed && effect.stream != 0) must(chronicle_.read_on(*store_, effect.stream));
   if (!committed || !flushed) return std::nullopt;
   return std::move(committed->outcomes.front());
 }
@@ -288,11 +321,12 @@ void World::erase(const std::string& key) {
 void World::command(const std::string& what, const std::string& symbol) {
   must(runtime::apply_command(*store_, {what, symbol, "", "a step", "the test", now_us(),
                                         "id-" + std::to_string(++made_)}));
+  must(chronicle_.read_on(*store_, store_->find_stream(runtime::kOperatorStream)));
 }
 
 std::vector<stream::Entry> World::entries(const std::string& key) const {
   if (may_die() && !store_->get("").is_ok()) return {};
-  return entries_of(pipeline_, *store_, key);
+  return chronicle_.entries(key);
 }
 
 EntryId World::newest(const std::string& key) const {
@@ -442,6 +476,16 @@ void World::perform(size_t index, const Step& step) {
       race_in_ = step.amount % 8;
       race_pick_ = step.pick;
       break;
+    case Kind::kExchangePermit:
+      aim();
+      exchange_permit_ = step;
+      decide(name, step.amount % 2 == 0 ? "BUY" : "SELL", "C" + std::to_string(++made_));
+      break;
+    case Kind::kKillAtGate:
+      aim();
+      kill_at_gate_ = step.pick;
+      decide(name, step.amount % 2 == 0 ? "BUY" : "SELL", "C" + std::to_string(++made_));
+      break;
   }
   // Now and then things come at once, and before a process that died is up again.
   const bool restarted = step.kind == Kind::kRestart || step.kind == Kind::kCrash;
@@ -540,6 +584,7 @@ void World::set_kill(int pick) {
   note("the kill switch is set");
   killed_at_ = newest("orders");
   sent_when_killed_ = truth().orders.size();
+  killed_us_ = now_us();
 }
 
 void World::strike_kill(uint64_t steps, int pick) {
@@ -571,14 +616,15 @@ void World::forge_permit(const Step& step) {
       R"("safe_close_qty": 1, "valid_until_us": {}, "consumed": false}})",
       is_p33 ? "allow" : "granted", text_of(plan, "symbol"), id, hash, until);
   if (step.amount % 7 == 6) text = "no JSON";
-  put((is_p33 ? "quantum:permit:p33:" : "quantum:permit:") + id, text, seconds(60));
+  tampered_ = true;
+  put(std::string(is_p33 ? kP33Prefix : kPermitPrefix) + id, text, seconds(60));
 }
 
 void World::steal_permit(int pick) {
   const auto plans = entries("plans");
   if (plans.empty()) return;
   const std::string id = text_of(plans.back(), "plan_id");
-  erase((pick % 2 == 0 ? "quantum:permit:p33:" : "quantum:permit:") + id);
+  erase(std::string(pick % 2 == 0 ? kP33Prefix : kPermitPrefix) + id);
 }
 
 // What the source `fills` would tell of it.
@@ -700,6 +746,41 @@ void World::race() {
   }
 }
 
+// Nothing stands in the way of the next plan, so that what is aimed at it hits.
+void World::aim() {
+  settle();
+  clock_.skew = Micros(0);
+  clear_the_way();
+  leap(std::chrono::hours(1));  // the windows of rates
+  settle();
+}
+
+namespace {
+
+// `text` with another value for `name`, which is no object.
+std::string with_member(std::string text, std::string_view name, const std::string& value) {
+  const size_t at = text.find(fmt::format("\"{}\": ", name));
+  if (at == text.npos) return text;
+  const size_t begin = at + name.size() + 4;
+  return text.replace(begin, text.find_first_of(",}", begin) - begin, value);
+}
+
+}  // namespace
+
+// A permit that was just given becomes one for something else, or one whose time is over.
+void World::exchange_permit(const std::string& key, int pick) {
+  const auto given = store_->get(key);
+  if (!given || !*given || dead_) return;
+  std::string text = (*given)->bytes;
+  if (pick % 3 == 0) text = with_member(text, "plan_hash", "\"0000000000000000\"");
+  if (pick % 3 == 1) text = with_member(text, "valid_until_us", std::to_string(now_us()));
+  if (pick % 3 == 2) text = with_member(text, "symbol", "\"SOLUSDT\"");
+  note("exchanged: " + key);
+  marks_.hit("permit-exchanged");
+  tampered_ = true;
+  put(key, text, seconds(60));
+}
+
 void World::snapshots() {
   if (!snapshots_come_ || conditions_.on_paper) return;
   for (const Symbol& symbol : kSymbols)
@@ -721,6 +802,11 @@ void World::check_killed() {
            "an order was made while the kill switch was set: " + newest("orders").text());
   if (late_us_ == 0 && truth().orders.size() > sent_when_killed_)
     broken("nothing sent while killed", "the exchange took an order while the switch was set");
+  // What was sent before may still arrive for a while; hours that come twice tell nothing.
+  if (late_us_ == 0 || marks_["clock-back"] > 0) return;
+  for (const auto& [id, order] : truth().orders)
+    if (order.accepted_us > killed_us_ + late_us_)
+      broken("nothing sent while killed", id + " was taken long after the switch was set");
 }
 
 // --- Execution's side of the exchange ---
@@ -848,6 +934,9 @@ void World::committed(const graph::StageSpec& stage, const stream::Unit& unit,
     hash_.add(effect.key);
     hash_.add(effect.bytes);
   }
+  for (const stream::Effect& effect : unit.effects)
+    if (effect.kind == stream::EffectKind::kEmit) must(chronicle_.read_on(*store_, effect.stream));
+  for (const stream::Condition& condition : unit.conditions) aim_at_permit(condition);
   // An order is about to be sent.
   if (!unit.ack && kill_at_intent_) strike_kill(0, *std::exchange(kill_at_intent_, std::nullopt));
   if (!conditions_.traced) return;
@@ -856,11 +945,38 @@ void World::committed(const graph::StageSpec& stage, const stream::Unit& unit,
                    fmt::join(ports, ", ")));
 }
 
-void World::policy_called(std::string_view stage, std::string_view) {
+// A permit that was given is exchanged before anybody looks at it.
+void World::aim_at_permit(const stream::Condition& given) {
+  if (!exchange_permit_) return;
+  const bool is_p33 = exchange_permit_->pick % 2 == 0;
+  if (given.kind != stream::ConditionKind::kClaim || !given.key.starts_with(kPermitPrefix) ||
+      given.key.starts_with(kP33Prefix) != is_p33 ||
+      given.value.find(is_p33 ? "\"allow\": true" : "\"granted\": true") == given.value.npos)
+    return;
+  nemesis_.strike(0, [this, key = std::string(given.key), pick = exchange_permit_->amount] {
+    exchange_permit(key, pick);
+    return Status::ok();
+  });
+  exchange_permit_.reset();
+}
+
+bool World::has_both_permits() const {
+  const std::string plan = text_of(entries("plans").back(), "plan_id");
+  for (const std::string_view prefix : {kPermitPrefix, kP33Prefix})
+    if (const auto permit = store_->get(std::string(prefix) + plan); !permit || !*permit)
+      return false;
+  return true;
+}
+
+void World::policy_called(std::string_view stage, std::string_view hook) {
   if (stage == poisoned_ && !dead_) {
     marks_.hit("killed-by-an-entry");
     dead_ = true;
     disk_.fail_after(0);
+  }
+  if (stage == "gate" && hook == "permit_wait" && kill_at_gate_ && !dead_ && has_both_permits()) {
+    marks_.hit("kill-at-gate");
+    set_kill(*std::exchange(kill_at_gate_, std::nullopt));
   }
   if (!race_in_ || dead_) return;
   if (*race_in_ > 0) {
@@ -885,15 +1001,12 @@ void World::put_right_and_drain() {
   crash_in_act_ = 0;
   race_in_.reset();
   kill_at_intent_.reset();
+  kill_at_gate_.reset();
+  exchange_permit_.reset();
   clock_.skew = Micros(0);
   settle();
   if (zombie_ != nullptr) restart(false);
-  exchange_.mood = Mood::kFills;
-  snapshots_come_ = true;
-  snapshots();
-  clear_kill();
-  command("rearm");
-  for (const Symbol& symbol : kSymbols) command("unhold", symbol.name);
+  clear_the_way();
   // Back-off of the runtime grows to 30 s, permits and rate windows end after 60 s.
   constexpr int kSlicesMax = 60;
   for (int i = 0; i < 3 || (i < kSlicesMax && runtime_->open_entries() > 0); ++i)
@@ -903,16 +1016,27 @@ void World::put_right_and_drain() {
            std::to_string(runtime_->open_entries()) + " entries are still on their way");
 }
 
+void World::clear_the_way() {
+  exchange_.mood = Mood::kFills;
+  snapshots_come_ = true;
+  snapshots();
+  clear_kill();
+  command("rearm");
+  for (const Symbol& symbol : kSymbols) command("unhold", symbol.name);
+}
+
 void World::judge() {
-  const Oracle oracle(pipeline_, *store_, truth());
+  const Oracle oracle(pipeline_, *store_, chronicle_, truth());
   // On paper a stop may end at any second, and is told of a little later.
   constexpr int kLooksMax = 10;
   for (int i = 0; conditions_.on_paper && i < kLooksMax && !oracle.difference().empty(); ++i)
     advance(milliseconds(1500));
   truth();
   marks_.hit("case");
+  for (const stream::StreamInfo& info : store_->streams())
+    marks_.hit("trimmed", info.entries_added - info.length);
   mark_reasons();
-  oracle.judge({accepted_, late_us_, marks_["clock-back"] > 0});
+  oracle.judge({accepted_, late_us_, marks_["clock-back"] > 0, tampered_});
 }
 
 void World::mark_reasons() {

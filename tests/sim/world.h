@@ -19,6 +19,7 @@
 #include "graph/pipeline.h"
 #include "runtime/probe.h"
 #include "runtime/runtime.h"
+#include "sim/chronicle.h"
 #include "sim/exchange.h"
 #include "sim/nemesis.h"
 #include "sim/oracle.h"
@@ -117,7 +118,9 @@ class World final : private runtime::Probe {
   bool may_die() const;
   void restart(bool power_cut, int deaths_in_recovery = 0);
   void open();
+  Status open_store();
   Status try_open();
+  void begin_with_entries();
   void close();
   Result<std::unique_ptr<runtime::Runtime>> open_runtime();
   void look_at_disk();
@@ -144,8 +147,11 @@ class World final : private runtime::Probe {
   void poison(const Step& step);
   void disk_fault(const Step& step);
   void race();
+  void aim();
+  void exchange_permit(const std::string& key, int pick);
   void snapshots();
   void check_killed();
+  void clear_the_way();
 
   // --- The store, as others than the host use it ---
 
@@ -168,6 +174,8 @@ class World final : private runtime::Probe {
 
   const Truth& truth();
   Answer report(const Order& order) const;
+  void aim_at_permit(const stream::Condition& given);
+  bool has_both_permits() const;
   bool is_killed_now() const;
   std::optional<Answer> dead_answer();
   void mark_act(const runtime::Item& item, bool known);
@@ -185,6 +193,8 @@ class World final : private runtime::Probe {
   std::deque<std::string> events_;
   SeededRandom random_;  // of faults that strike now
   Nemesis nemesis_;
+
+  Chronicle chronicle_;
 
   // In this order: the runtime works on the store, the store on disk and time.
   testing::SimDisk disk_;
@@ -206,12 +216,16 @@ class World final : private runtime::Probe {
   std::string poisoned_;        // the stage whose policy kills the process
   std::optional<int> race_in_;  // calls of policies until then
   int race_pick_ = 0;
-  std::optional<int> kill_at_intent_;  // at the next act that begins
-  Micros delay_left_{0};               // that may pass between steps, in this one
+  std::optional<int> kill_at_intent_;    // at the next act that begins
+  std::optional<Step> exchange_permit_;  // the next one that is given is exchanged
+  std::optional<int> kill_at_gate_;      // when the gate has looked at both permits
+  bool tampered_ = false;                // with permits, which carry the shares of limits
+  Micros delay_left_{0};                 // that may pass between steps, in this one
 
   bool snapshots_come_ = true;
   std::optional<EntryId> killed_at_;  // newest order when the kill switch was set
   size_t sent_when_killed_ = 0;
+  int64_t killed_us_ = 0;
   int made_ = 0;  // decisions, proposals, commands: for ids
   std::vector<Decided> decided_;
   std::vector<EntryId> accepted_;
