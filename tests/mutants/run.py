@@ -38,9 +38,6 @@ OLD_DEFECTS = (
     "dedup_outside_commit", "missing_permit_is_yes", "kill_switch_cached", "order_sent_again",
     "group_at_end", "trim_below_unacked", "stale_drop_silent", "no_claim_at_start",
 )
-# The simulator's groups are open before its first entry and its streams are shorter than `keep`, so
-# these two are left to the suites.
-NOT_SIMULATED = ("group_at_end", "trim_below_unacked")
 
 PIPELINE_TESTS = "sluice test"
 
@@ -217,8 +214,7 @@ def main():
     unknown = [name for name in (*args.mutants, *OLD_DEFECTS) if name not in known]
     if unknown:
         parser.error(f"no mutant is called {', '.join(unknown)}; --list names them")
-    short = [name for name in OLD_DEFECTS if name not in NOT_SIMULATED]
-    chosen = args.mutants or (short if args.set == "short" else list(known))
+    chosen = args.mutants or list(OLD_DEFECTS if args.set == "short" else known)
 
     usual = {}
     suites = [] if args.set == "short" else list(SUITES)
