@@ -1,6 +1,7 @@
 #include "governor/governor.h"
 
 #include <algorithm>
+#include <new>
 
 #include "common/control.h"
 #include "common/json.h"
@@ -136,6 +137,8 @@ Review Governor::review(const Plan& plan, const Unit& unit) const {
   Review review;
   try {
     review.reason = judge(plan, unit, review);
+  } catch (const std::bad_alloc&) {
+    throw;  // a shortage says nothing about the plan, which is tried again
   } catch (const std::exception& error) {
     unit.log(SLUICE_LOG_ERROR, "plan " + plan.plan_id + ": " + error.what());
     review.reason = kEvaluationError;
