@@ -187,7 +187,7 @@ void Exchange::replay() {
 }
 
 // Keeps an order as it is now.
-void Exchange::remember(const Order& order) {
+void Exchange::remember(const Order& order) noexcept {
   orders_.insert_or_assign(order.client_order_id, order);
   if (order.is_open()) {
     open_.insert_or_assign(order.order_id, order.client_order_id);

@@ -165,7 +165,8 @@ class Exchange {
   Order triggered(const Order& stop, const Decimal& mark, int64_t at_us);
   void end_stops_without_position(int64_t now_us);
   void end(Order order, bool has_fills);
-  void remember(const Order& order);
+  // Of what the journal has: a process that cannot follow it must not go on.
+  void remember(const Order& order) noexcept;
   void compact(int64_t now_us);
   bool is_kept(const Order& order) const;
   void replay();
