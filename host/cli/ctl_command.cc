@@ -11,6 +11,7 @@
 #include <numeric>
 #include <thread>
 
+#include "base/thread.h"
 #include "cli/json_writer.h"
 #include "cli/store_access.h"
 #include "runtime/operator_inbox.h"
@@ -72,8 +73,13 @@ class Ctl {
   int apply_beside_hosts() {
     std::vector<Status> applied(shards_.size());
     std::vector<std::thread> threads;  // one that is away keeps nobody waiting
-    for (size_t i = 0; i < shards_.size(); ++i)
-      threads.emplace_back([this, &applied, i] { applied[i] = apply_in(shards_[i]); });
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      const auto apply = [this, &applied, i] { applied[i] = apply_in(shards_[i]); };
+      if (auto thread = start_thread(apply))
+        threads.push_back(std::move(thread).value());
+      else
+        apply();
+    }
     for (std::thread& thread : threads) thread.join();
     std::vector<std::string> done, not_done;
     Status failed;

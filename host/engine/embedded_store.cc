@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mutant.h"
+#include "base/thread.h"
 #include "engine/maintenance.h"
 
 namespace sluice::engine {
@@ -134,7 +135,10 @@ Status EmbeddedStore::start_writing() {
     const bool used = seq == recovered_.checkpoint.start.seq;
     checkpoints_.push_back({seq, used ? recovered_.checkpoint.start.segment : 0});
   }
-  if (options_.background) thread_ = std::thread([this] { run_background(); });
+  if (options_.background) {
+    SLUICE_ASSIGN(thread, start_thread([this] { run_background(); }));
+    thread_ = std::move(thread);
+  }
   return Status::ok();
 }
 

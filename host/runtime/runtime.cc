@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace sluice::runtime {
 
@@ -252,8 +253,8 @@ bool Runtime::settled() const {
 }
 
 // Real time, also while the entries' is recorded: what hangs, hangs.
-std::unique_ptr<Watchdog> Runtime::watch_calls() {
-  if (!options_.on_hung) return nullptr;
+Result<std::unique_ptr<Watchdog>> Runtime::watch_calls() {
+  if (!options_.on_hung) return std::unique_ptr<Watchdog>();
   std::vector<Watchdog::Watched> watched;
   for (const auto& stage : stages_) {
     for (Watchdog::Watched& one : stage->watched()) watched.push_back(std::move(one));
@@ -261,7 +262,7 @@ std::unique_ptr<Watchdog> Runtime::watch_calls() {
   for (const auto& source : sources_) watched.push_back(source->watched());
   auto watchdog =
       std::make_unique<Watchdog>(std::move(watched), *options_.real_clock, options_.on_hung);
-  watchdog->start();
+  SLUICE_TRY(watchdog->start());
   return watchdog;
 }
 
@@ -277,7 +278,10 @@ Result<RunEnd> Runtime::finish(Result<RunEnd> end) {
 
 Result<RunEnd> Runtime::run_together(std::span<Runtime* const> runtimes) {
   std::vector<std::unique_ptr<Watchdog>> watchdogs;
-  for (Runtime* runtime : runtimes) watchdogs.push_back(runtime->watch_calls());
+  for (Runtime* runtime : runtimes) {
+    SLUICE_ASSIGN(watchdog, runtime->watch_calls());
+    watchdogs.push_back(std::move(watchdog));
+  }
   for (Runtime* runtime : runtimes) SLUICE_TRY(runtime->begin());
   if (runtimes.front()->manual_ != nullptr) {
     Result<RunEnd> end = run_stepped(runtimes);
@@ -286,13 +290,21 @@ Result<RunEnd> Runtime::run_together(std::span<Runtime* const> runtimes) {
   }
   if (runtimes.size() == 1) return runtimes[0]->finish(runtimes[0]->run_threads());
   std::vector<Result<RunEnd>> ends(runtimes.size(), RunEnd::kDrained);
+  const auto run = [&](size_t i) {
+    ends[i] = runtimes[i]->finish(runtimes[i]->run_threads());
+    if (ends[i].is_ok()) return;
+    for (Runtime* other : runtimes) other->stop();
+  };
   std::vector<std::thread> threads;
   for (size_t i = 0; i < runtimes.size(); ++i) {
-    threads.emplace_back([&, i] {
-      ends[i] = runtimes[i]->finish(runtimes[i]->run_threads());
-      if (ends[i].is_ok()) return;
-      for (Runtime* other : runtimes) other->stop();
-    });
+    auto thread = start_thread([&run, i] { run(i); });
+    if (thread) {
+      threads.push_back(std::move(thread).value());
+      continue;
+    }
+    ends[i] = thread.status();
+    for (Runtime* other : runtimes) other->stop();
+    break;
   }
   for (std::thread& thread : threads) thread.join();
   // One that failed tells more than those that were stopped for it.
@@ -431,7 +443,16 @@ Result<RunEnd> Runtime::run_threads() {
   for (const auto& input : inputs_) all.push_back(input.get());
   std::vector<std::thread> threads;
   serving_ = true;
-  for (Actor* actor : all) threads.emplace_back([this, actor] { thread_main(*actor); });
+  for (Actor* actor : all) {
+    auto thread = start_thread([this, actor] { thread_main(*actor); });
+    if (thread) {
+      threads.push_back(std::move(thread).value());
+      continue;
+    }
+    const std::lock_guard lock(error_mutex_);
+    if (error_.is_ok()) error_ = thread.status().within(actor->name());
+    break;
+  }
 
   const auto failed = [&] {
     const std::lock_guard lock(error_mutex_);

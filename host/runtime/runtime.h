@@ -146,7 +146,7 @@ class Runtime final : private stream::Listener {
   std::vector<Actor*> actors();
 
   bool gives_up() const;
-  std::unique_ptr<Watchdog> watch_calls();
+  Result<std::unique_ptr<Watchdog>> watch_calls();
 
   const graph::Pipeline& pipeline_;
   const Clock& clock_;

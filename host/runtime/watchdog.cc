@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace sluice::runtime {
 
@@ -71,11 +72,13 @@ Watchdog::~Watchdog() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Watchdog::start() {
-  thread_ = std::thread([this] {
-    std::unique_lock lock(mutex_);
-    while (!stopped_.wait_for(lock, interval_, [this] { return stopping_; })) look();
-  });
+Status Watchdog::start() {
+  SLUICE_ASSIGN(thread, start_thread([this] {
+                  std::unique_lock lock(mutex_);
+                  while (!stopped_.wait_for(lock, interval_, [this] { return stopping_; })) look();
+                }));
+  thread_ = std::move(thread);
+  return Status::ok();
 }
 
 void Watchdog::look() {

@@ -83,7 +83,9 @@ class Watchdog {
   ~Watchdog();
 
   // Looks around on a thread of its own from now on. [control]
-  void start();
+  //
+  // Errors: those of start_thread.
+  Status start();
 
   // One look at every actor.
   void look();
