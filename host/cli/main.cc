@@ -8,8 +8,10 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <system_error>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/audit_command.h"
 #include "cli/check_command.h"
 #include "cli/common.h"
@@ -169,8 +171,12 @@ int main_of(int argc, char** argv) {
 }  // namespace sluice::cli
 
 int main(int argc, char** argv) {
+  sluice::end_when_out_of_memory(sluice::cli::kIoFailure);
   try {
     return sluice::cli::main_of(argc, argv);
+  } catch (const std::system_error& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return sluice::cli::kIoFailure;
   } catch (const std::exception& error) {
     std::cerr << "internal error: " << error.what() << '\n';
   } catch (...) {

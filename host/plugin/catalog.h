@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/status.h"
 #include "sluice/abi.h"
 
@@ -207,13 +208,19 @@ class Instance {
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 
-  int32_t process(const sluice_call& call) { return functions_->process(instance_, &call); }
-  int32_t act(const sluice_call& call) { return functions_->act(instance_, &call); }
-  int32_t settle(const sluice_call& call) { return functions_->settle(instance_, &call); }
-  int32_t poll(const sluice_call& call) { return functions_->poll(instance_, &call); }
+  int32_t process(const sluice_call& call) { return ask(functions_->process, call); }
+  int32_t act(const sluice_call& call) { return ask(functions_->act, call); }
+  int32_t settle(const sluice_call& call) { return ask(functions_->settle, call); }
+  int32_t poll(const sluice_call& call) { return ask(functions_->poll, call); }
 
  private:
   Instance(std::shared_ptr<Library> library, const sluice_kind* functions, void* instance);
+
+  int32_t ask(int32_t (*function)(void*, const sluice_call*), const sluice_call& call) {
+    const MayRunOut plugin;
+    return function(instance_, &call);
+  }
+
   std::shared_ptr<Library> library_;  // declared first: outlives the instance whose code it holds
   const sluice_kind* functions_;
   void* instance_;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -80,6 +81,7 @@ void enter_child(pid_t parent) {
   setpgid(0, 0);  // what a constructor starts is ended with it
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
+  std::set_new_handler(nullptr);
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGINT, SIGPIPE})
     std::signal(signal, SIG_DFL);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <utility>
 
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "policy/machine.h"
 #include "policy/text.h"
@@ -189,7 +191,10 @@ Status State::call(std::string_view hook, std::span<const sluice_value> args,
   Status status;
   try {
     status = impl.run(index, args);
-  } catch (const std::exception& error) {  // memory for an answer or a message
+  } catch (const std::bad_alloc& error) {  // for an answer or a message
+    found_no_memory();
+    status = Status(Code::kInvalid, code.rules[index].hook.name + ": " + error.what());
+  } catch (const std::exception& error) {
     status = Status(Code::kInvalid, code.rules[index].hook.name + ": " + error.what());
   }
   if (!status.is_ok()) {

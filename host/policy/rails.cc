@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <type_traits>
 
+#include "base/memory.h"
+
 namespace sluice::policy {
 
 namespace {
@@ -114,6 +116,7 @@ void* Rails::allocate(void* opaque, void* block, size_t old_size, size_t new_siz
   }
   if (new_size > old_size && !rails.may_grow(old_size, new_size, is_text)) return nullptr;
   void* result = std::realloc(block, new_size);
+  if (result == nullptr) found_no_memory();
   if (result != nullptr) rails.memory_bytes_ += new_size - old_size;
   return result;
 }
