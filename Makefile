@@ -57,6 +57,7 @@ sim: configure  ## the whole host in a simulated world, new seeds for SIM_SECOND
 crash: build  ## kill the trade pipeline at every change of its store, fail every call (about half an hour)
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/crash_points_test
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/named_faults_test
+	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/scarcity_test
 	@$(BUILD)/tests/plugin_faults_test
 	@$(BUILD)/tests/engine_test --gtest_filter='*PowerLoss*'
 

@@ -144,6 +144,10 @@ class FaultyTrade : public TradeTest {
     other.join();
   }
 
+  void count_code(int code) {
+    const std::lock_guard lock(mutex_);
+    ++codes_[code];
+  }
   // How many disturbed runs ended so.
   uint64_t ended_with(int code) const {
     const std::lock_guard lock(mutex_);
@@ -159,11 +163,6 @@ class FaultyTrade : public TradeTest {
     const size_t at = text.find(what);
     if (at == text.npos) throw std::runtime_error("trade.yaml has no \"" + what + "\"");
     text.replace(at, what.size(), with);
-  }
-
-  void count_code(int code) {
-    const std::lock_guard lock(mutex_);
-    ++codes_[code];
   }
 
   mutable std::mutex mutex_;
