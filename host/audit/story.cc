@@ -267,13 +267,16 @@ class Teller {
     const std::string earlier = field(entry, "earlier");
     const std::string intent = field(entry, "intent_id");
     to.at = time_of(entry, intent.empty() ? "decision_us" : "");
-    to.text = (intent.empty() ? "duplicate of decision " : "duplicate of trade intent ") + earlier;
+    const bool conflicts = field(entry, "reason") == "conflict";
+    const std::string word = conflicts ? "conflict with " : "duplicate of ";
+    to.text = word + (intent.empty() ? "decision " : "trade intent ") + earlier;
     const auto first = EntryId::parse(earlier);
     const auto self = EntryId::parse(intent.empty() ? field(entry, "decision_id") : intent);
     if (first && self && self->ms >= first->ms)
       to.text += ", which came " + span_text(time_of_id(*self) - time_of_id(*first)) + " earlier";
     to.values.push_back("both have the key " + field(entry, "key"));
-    story_.endings.push_back("duplicate of " + earlier);
+    if (conflicts) to.values.push_back("they say different things; this one was not published");
+    story_.endings.push_back(word + earlier);
     return 1;
   }
 

@@ -185,6 +185,19 @@ std::string dedup_key(std::string_view id) {
   return "quantum:dedup:trade_intent:" + std::string(id);
 }
 
+std::string content_digest(const Decision& decision, bool sized) {
+  constexpr size_t kDigits = 16;
+  const auto number = [](const std::string& text) {
+    const auto exact = Decimal::parse(text);
+    return exact ? trade::decimal_text(*exact) : text;
+  };
+  std::string content =
+      decision.symbol + "\n" + decision.action + "\n" + number(decision.confidence) + "\n" +
+      (sized ? number(decision.position_size_usd) : "") + "\n" + number(decision.leverage);
+  for (const auto& [name, value] : decision.extras) content += "\n" + name + "=" + number(value);
+  return trade::sha256_hex(content).substr(0, kDigits);
+}
+
 std::string decision_payload(const Decision& decision) {
   trade::JsonObject payload;
   payload.text("symbol", decision.symbol)

@@ -63,6 +63,11 @@ std::string dedup_id(std::string_view policy_answer, const Decision& decision,
 
 std::string dedup_key(std::string_view id);
 
+// What an intent of the decision would say, its moment and source apart: symbol, action and every
+// number, equal ones alike however they are written. 16 hexadecimal digits. Without `sized` the
+// size is left out, where it is not the producer's.
+std::string content_digest(const Decision& decision, bool sized);
+
 // JSON that `read_decision` reads back as the same decision; members it does not read are gone.
 std::string decision_payload(const Decision& decision);
 

@@ -53,6 +53,19 @@ Record ending(const Decision& decision, const Origin& origin, std::string_view s
           {"reason", reason}};
 }
 
+// What stands under a dedup key: the entry id of the decision that took it and, where the id is the
+// producer's, the digest of its content.
+struct Taken {
+  std::string_view id;
+  std::string_view digest;  // empty: what has the key is the same, whatever it says
+};
+
+Taken read_taken(std::string_view value) {
+  const size_t space = value.find(' ');
+  if (space == value.npos) return {value, {}};
+  return {value.substr(0, space), value.substr(space + 1)};
+}
+
 // "all" or "symbol": which of the two rates `key` counts.
 bool counts_all(std::string_view key) { return key.starts_with("quantum:safety:rate:global:"); }
 
@@ -115,7 +128,11 @@ Verdict Router::route(const Decision& decision, const Origin& origin, Unit& unit
   }
   const std::string answer(unit.policy("dedup_id", {record.raw()}).text());
   const Duration ttl = unit.policy("dedup_ttl", {record.raw()}).duration();
-  unit.claim(dedup_key(dedup_id(answer, decision, origin.id)), origin.id, ttl);
+  // A policy that composes ids says itself what makes two decisions the same.
+  const bool is_composed = !trade::trim(answer).empty();
+  const std::string taken =
+      is_composed ? origin.id : origin.id + " " + content_digest(decision, !selected_);
+  unit.claim(dedup_key(dedup_id(answer, decision, origin.id)), taken, ttl);
   if (limits) {
     const Duration window = limits->duration(0);
     const std::string now = bucket(unit.now(), window);
@@ -131,13 +148,22 @@ Verdict Router::route(const Decision& decision, const Origin& origin, Unit& unit
 
 Verdict Router::duplicate(const Decision& decision, const Origin& origin, const Failure& failure,
                           Unit& unit) const {
-  Record record = ending(decision, origin, "DUPLICATE", "duplicate");
+  const Taken taken = read_taken(failure.met_text);
+  const bool conflicts =
+      !taken.digest.empty() && taken.digest != content_digest(decision, !selected_);
+  Record record = conflicts ? ending(decision, origin, "CONFLICT", "conflict")
+                            : ending(decision, origin, "DUPLICATE", "duplicate");
   record.add("key", failure.key);
-  record.add("earlier", failure.met_text);
+  record.add("earlier", taken.id);
   unit.emit("duplicate", record);
-  unit.log(SLUICE_LOG_INFO, "DUPLICATE_SKIP key=" + std::string(failure.key) +
-                                " corr=" + decision.correlation_id + " trace=" + decision.trace_id +
-                                " msg_id=" + origin.id);
+  const std::string ids = " key=" + std::string(failure.key) + " corr=" + decision.correlation_id +
+                          " trace=" + decision.trace_id + " msg_id=" + origin.id;
+  if (conflicts) {
+    unit.count("quantum_router_conflicts_total");
+    unit.log(SLUICE_LOG_WARNING, "CONFLICT_SKIP" + ids + " earlier=" + std::string(taken.id));
+  } else {
+    unit.log(SLUICE_LOG_INFO, "DUPLICATE_SKIP" + ids);
+  }
   return ack();
 }
 

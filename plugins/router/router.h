@@ -14,7 +14,8 @@ struct Origin {
 
 // In:      decision {payload} with trace_id and correlation_id, or the decision's own fields.
 // Out:     intent, the envelope of trade.intent; its form is judged by the stream's schema.
-//          duplicate, when an earlier decision has the same dedup id.
+//          duplicate, when an earlier decision has the same dedup id: `conflict` when the id is the
+//          producer's and the two differ in what an intent would say, else `duplicate`.
 //          refused and fault, when a decision exceeds a rate of the safety kernel; wire `refused`
 //          wherever `safety` is on, it is the end of that decision.
 // Claims:  the dedup key, in the same unit as the intent: a decision that is refused, here or by
@@ -50,7 +51,7 @@ class Router {
        .fields = kIntentFields},
       {.name = "duplicate",
        .doc = "One record for each decision whose dedup id was taken; `earlier` is the entry id of "
-              "the decision that took it.",
+              "the decision that took it, and `reason` is conflict when that one says otherwise.",
        .flags = SLUICE_PORT_OPTIONAL,
        .fields = kDuplicateFields},
       {.name = "refused",
@@ -158,7 +159,8 @@ class Router {
 
   static constexpr sluice_key kKeys[] = {
       {.pattern = "quantum:dedup:trade_intent:{dedup_id}",
-       .doc = "Entry id of the decision that was published under this id.",
+       .doc = "Entry id of the decision that was published under this id and, where the id is the "
+              "producer's, a digest of its content.",
        .access = SLUICE_KEY_WRITES},
       {.pattern = "quantum:safety:safe_mode",
        .doc = "While it is set, to anything but a word for no, no intent passes.",
@@ -175,10 +177,20 @@ class Router {
                                             .pattern = "quantum:dedup:trade_intent:{dedup_id}"}};
 
   // Of reject; and of records on `duplicate` and `refused`.
-  static constexpr const char* kReasons[] = {
-      "invalid_decision",     "hold_signal",       "low_confidence",
-      "strategy_denied",      "SAFE_MODE_ENABLED", "GLOBAL_RATE_EXCEEDED",
-      "SYMBOL_RATE_EXCEEDED", "duplicate",         nullptr};
+  static constexpr const char* kReasons[] = {"invalid_decision",
+                                             "hold_signal",
+                                             "low_confidence",
+                                             "strategy_denied",
+                                             "SAFE_MODE_ENABLED",
+                                             "GLOBAL_RATE_EXCEEDED",
+                                             "SYMBOL_RATE_EXCEEDED",
+                                             "duplicate",
+                                             "conflict",
+                                             nullptr};
+
+  static constexpr sluice_metric kMetrics[] = {
+      {.name = "quantum_router_conflicts_total",
+       .doc = "Decisions that came under the id of another one and said otherwise."}};
 
   explicit Router(const Settings& settings);
 

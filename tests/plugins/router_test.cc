@@ -190,7 +190,8 @@ TEST(Router, DedupIdIsTheFirstThatCounts) {
   for (const Row& row : rows) {
     FakeHost<Router> host;
     host.deliver(decision(row.correlation, row.trace), {.id = "5-0"});
-    EXPECT_EQ(host.store().text(std::string("quantum:dedup:trade_intent:") + row.used), "5-0")
+    const std::string key = std::string("quantum:dedup:trade_intent:") + row.used;
+    EXPECT_TRUE(host.store().text(key).starts_with("5-0 "))
         << '"' << row.correlation << "\", \"" << row.trace << '"';
   }
 }
@@ -238,7 +239,7 @@ TEST(Router, ChosenDecisionsGoBackToTheirOwnEntryAndOthersCannotPretendTo) {
   const Record intent = trusting.deliver(chosen, {.id = "9-0"}).emitted("intent").at(0);
   EXPECT_EQ(intent.find("decision_id"), "1-0");
   EXPECT_EQ(intent.find("decision_us"), "123");
-  EXPECT_EQ(trusting.store().text("quantum:dedup:trade_intent:1-0"), "1-0");
+  EXPECT_TRUE(trusting.store().text("quantum:dedup:trade_intent:1-0").starts_with("1-0 "));
   FakeHost<Router> host;
   EXPECT_EQ(host.deliver(chosen, {.id = "9-0"}).emitted("intent").at(0).find("decision_id"), "9-0");
 }
@@ -378,6 +379,66 @@ TEST(RouterDefects, RT4TheDedupKeyIsTakenOnceAndTheIntentPublished) {
   EXPECT_TRUE(ran.failures.empty());
   EXPECT_EQ(ran.conditions.size(), 1u);
   EXPECT_EQ(ran.emitted("intent").size(), 1u);
+}
+
+TEST(Router, AnotherContentUnderTheSameKeyIsAConflictAndNotPublished) {
+  struct Row {
+    const char *payload, *reason;
+  };
+  const Row rows[] = {
+      {kDecision, "duplicate"},
+      {R"({"confidence": 0.810, "side": "LONG", "symbol": "BTCUSDT"})", "duplicate"},
+      {R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.81, "timestamp": "t", "model": "m",
+           "position_size_usd": 100, "leverage": 1.0})",
+       "duplicate"},
+      {R"({"symbol": "ETHUSDT", "side": "buy", "confidence": 0.81})", "conflict"},
+      {R"({"symbol": "BTCUSDT", "side": "sell", "confidence": 0.81})", "conflict"},
+      {R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.82})", "conflict"},
+      {R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.81, "position_size_usd": 101})",
+       "conflict"},
+      {R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.81, "leverage": 2})", "conflict"},
+      {R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.81, "stop_loss_pct": 0.1})",
+       "conflict"}};
+  for (const Row& row : rows) {
+    FakeHost<Router> host;
+    host.deliver(decision("C1", "T1"), {.id = "1-0"});
+    const auto again = host.deliver(decision("C1", "T2", row.payload), {.id = "2-0"});
+    EXPECT_TRUE(again.emitted("intent").empty()) << row.payload;
+    const Record record = again.emitted("duplicate").at(0);
+    EXPECT_EQ(record.find("reason"), row.reason) << row.payload;
+    EXPECT_EQ(record.find("earlier"), "1-0") << row.payload;
+    const bool conflicts = record.find("reason") == "conflict";
+    EXPECT_EQ(record.find("state"), conflicts ? "CONFLICT" : "DUPLICATE") << row.payload;
+    EXPECT_EQ(host.metric("quantum_router_conflicts_total"), conflicts ? 1 : 0) << row.payload;
+  }
+}
+
+TEST(Router, WhereNoDigestIsUnderTheKeyAnyContentIsADuplicate) {
+  const char* const other = R"({"symbol": "ETHUSDT", "side": "sell", "confidence": 0.3})";
+  FakeHost<Router> upgraded;
+  upgraded.store().put("quantum:dedup:trade_intent:C1", "1-0");
+  const auto old = upgraded.deliver(decision("C1", "", other), {.id = "2-0"});
+  EXPECT_EQ(old.emitted("duplicate").at(0).find("reason"), "duplicate");
+  EXPECT_EQ(old.emitted("duplicate").at(0).find("earlier"), "1-0");
+
+  FakeHost<Router> composed;
+  composed.policy["dedup_id"] = {"everything"};
+  composed.deliver(decision("C1", ""), {.id = "1-0"});
+  const auto same = composed.deliver(decision("C2", "", other), {.id = "2-0"});
+  EXPECT_EQ(same.emitted("duplicate").at(0).find("reason"), "duplicate");
+}
+
+// The size of a chosen decision is that of its rank in its window.
+TEST(Router, AChosenDecisionOfAnotherSizeIsACopy) {
+  FakeHost<Router> host({{"selected", "true"}});
+  const auto sized = [](const char* size) {
+    return decision("C1", "",
+                    R"({"symbol": "BTCUSDT", "side": "buy", "confidence": 0.8, )"
+                    R"("position_size_usd": )" +
+                        std::string(size) + "}");
+  };
+  host.deliver(sized("100"));
+  EXPECT_EQ(host.deliver(sized("150")).emitted("duplicate").at(0).find("reason"), "duplicate");
 }
 
 TEST(RouterDefects, RT5RT7WhatCannotBeReadEndsAsADeadLetterAndHoldsNothingUp) {

@@ -67,6 +67,19 @@ TEST_F(StoryTest, IdsBeyondAnyClockAreHeldAtItsEnd) {
             "duplicate of decision 1-0, which came 70389527 h earlier");
 }
 
+TEST_F(StoryTest, ConflictSaysThatTheTwoDiffer) {
+  const std::string first = decide(), second = decide();
+  append("duplicates",
+         {{"decision_id", second}, {"earlier", first}, {"key", "dedup:x"}, {"reason", "conflict"}});
+  const Story story = tell_of(second);
+  EXPECT_THAT(story.happenings.at(1).text,
+              ::testing::StartsWith("conflict with decision " + first));
+  EXPECT_THAT(story.happenings.at(1).values,
+              ElementsAre("both have the key dedup:x",
+                          "they say different things; this one was not published"));
+  EXPECT_THAT(story.endings, ElementsAre("conflict with " + first));
+}
+
 TEST_F(StoryTest, TraceIdTellsOfEveryDecisionThatCarriesIt) {
   append("decisions", {{"trace_id", "t"}});
   append("decisions", {{"trace_id", "t"}});
