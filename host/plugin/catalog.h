@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "plugin/library_file.h"
 #include "sluice/abi.h"
 
 namespace sluice::plugin {
@@ -138,6 +139,7 @@ struct Description {
   std::string version;
   std::string doc;
   std::string path;
+  FileId file;  // as it was when it was described
   uint32_t abi_major = 0, abi_minor_min = 0;
   std::vector<Kind> kinds;
 };
@@ -172,10 +174,12 @@ class Library {
  public:
   // Loads `path` by Boost.DLL and checks the table.
   //
-  // Errors: kInvalid with a remedy: not a regular file, writable by others, no table, other major
-  // (both named), needs a newer minor (both named), table too short, a needed function missing, a
-  // description that is not sound (no kind, doubled names, a default outside its own range).
-  static Result<std::shared_ptr<Library>> load(const std::string& path);
+  // Errors: those of check_library_file; kInvalid with a remedy: not the file that was `described`,
+  // no table, other major (both named), needs a newer minor (both named), table too short, a needed
+  // function missing, a description that is not sound (no kind, doubled names, a default outside
+  // its own range).
+  static Result<std::shared_ptr<Library>> load(const std::string& path,
+                                               const std::optional<FileId>& described = {});
 
   ~Library();
   Library(const Library&) = delete;

@@ -251,6 +251,8 @@ std::vector<Result<Description>> describe_all(const std::vector<std::string>& pa
     return to_bytes(library ? Result<Description>((*library)->description())
                             : Result<Description>(library.status()));
   };
+  std::vector<Result<FileId>> files;
+  for (const std::string& path : paths) files.push_back(check_library_file(path));
   std::vector<Result<Description>> descriptions;
   for (const Answer& answer : run_in_children(paths.size(), timeout_ms, describe)) {
     const std::string& path = paths[descriptions.size()];
@@ -262,8 +264,14 @@ std::vector<Result<Description>> describe_all(const std::vector<std::string>& pa
       continue;
     }
     auto described = description_from(answer.bytes);
-    descriptions.push_back(described ? *std::move(described)
-                                     : refused("its description could not be read back"));
+    if (!described) {
+      descriptions.emplace_back(refused("its description could not be read back"));
+      continue;
+    }
+    // A file that changes in between is met by the load, which compares.
+    const Result<FileId>& file = files[descriptions.size()];
+    if (*described && file) (*described)->file = *file;
+    descriptions.push_back(*std::move(described));
   }
   return descriptions;
 }

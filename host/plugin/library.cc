@@ -1,55 +1,24 @@
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <boost/dll/shared_library.hpp>
-#include <cerrno>
-#include <cstring>
 #include <exception>
 
 #include "plugin/catalog.h"
+#include "plugin/library_file.h"
 #include "plugin/table.h"
 
 namespace sluice::plugin {
 
 namespace {
 
-constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
-
 Status refuse(const std::string& path, std::string_view text) {
   return Status(Code::kInvalid, fmt::format("{}: {}", path, text));
 }
 
-const char* kind_of_file(mode_t mode) {
-  if (S_ISLNK(mode)) return "a symbolic link";
-  if (S_ISDIR(mode)) return "a folder";
-  return "a device, pipe or socket";
-}
-
-// Whoever can write the file or swap it in its folder runs code in the host.
-Status check_file(const std::string& path) {
-  struct stat info {};
-  if (lstat(path.c_str(), &info) != 0) {
-    const Code code = errno == ENOENT ? Code::kNotFound : Code::kInvalid;
-    return Status(code, fmt::format("{}: {}", path, strerror(errno)));
-  }
-  if (!S_ISREG(info.st_mode))
-    return refuse(path, fmt::format("is {}, not a regular file; copy the library itself there",
-                                    kind_of_file(info.st_mode)));
-  if ((info.st_mode & kWritableByOthers) != 0)
-    return refuse(path,
-                  fmt::format("can be written by group or others (mode {:04o}); chmod go-w it",
-                              info.st_mode & 07777));
-  const size_t slash = path.rfind('/');
-  const std::string folder =
-      slash == std::string::npos ? "." : (slash == 0 ? "/" : path.substr(0, slash));
-  if (stat(folder.c_str(), &info) != 0)
-    return refuse(path, fmt::format("its folder: {}", strerror(errno)));
-  if ((info.st_mode & kWritableByOthers) != 0)
-    return refuse(path,
-                  fmt::format("its folder {} can be written by group or others (mode {:04o}); "
-                              "chmod go-w it",
-                              folder, info.st_mode & 07777));
-  return Status::ok();
+Status changed(const std::string& path) {
+  return refuse(path,
+                "is not the file that was checked: it was written or replaced meanwhile; start "
+                "again once its installation is over");
 }
 
 // The major version is in the symbol's name, so a library for another one has another symbol.
@@ -86,8 +55,10 @@ struct Library::State {
 Library::Library() : state_(std::make_unique<State>()) {}
 Library::~Library() = default;
 
-Result<std::shared_ptr<Library>> Library::load(const std::string& path) {
-  SLUICE_TRY(check_file(path));
+Result<std::shared_ptr<Library>> Library::load(const std::string& path,
+                                               const std::optional<FileId>& described) {
+  SLUICE_ASSIGN(found, check_library_file(path));
+  if (described && found != *described) return changed(path);
   std::shared_ptr<Library> library(new Library);
   State& state = *library->state_;
   try {
@@ -100,10 +71,14 @@ Result<std::shared_ptr<Library>> Library::load(const std::string& path) {
   } catch (...) {
     return refuse(path, "cannot be loaded: a constructor in it threw");
   }
+  // What came between the look and the load is met by neither of them.
+  const auto loaded = check_library_file(path);
+  if (!loaded || *loaded != found) return changed(path);
   auto description = read_table(*state.table);
   if (!description) return description.status().within(path);
   state.description = *std::move(description);
   state.description.path = path;
+  state.description.file = found;
   return library;
 }
 

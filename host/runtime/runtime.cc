@@ -74,7 +74,7 @@ Status Runtime::open_stages(Observer* observer) {
   for (const graph::StageSpec& spec : pipeline_.stages) {
     std::shared_ptr<plugin::Library>& library = libraries_[spec.plugin->path];
     if (library == nullptr) {
-      auto loaded = plugin::Library::load(spec.plugin->path);
+      auto loaded = plugin::Library::load(spec.plugin->path, spec.plugin->file);
       if (!loaded) return loaded.status().within("stage " + spec.name);
       library = std::move(loaded).value();
     }

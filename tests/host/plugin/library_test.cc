@@ -1,6 +1,13 @@
 // Each library of tests/fixtures/bad_plugins has one fault; its whole message is expected here.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "bad_plugins.h"
 #include "plugin/catalog.h"
@@ -219,6 +226,46 @@ TEST(LibraryFile, FolderThatOthersCanWriteIsRefused) {
   std::filesystem::permissions(folder.path(), static_cast<std::filesystem::perms>(0775));
   EXPECT_EQ(refusal_at(path), path + ": its folder " + folder.path() +
                                   " can be written by group or others (mode 0775); chmod go-w it");
+}
+
+TEST(LibraryFile, FileOrFolderOfAnotherUserIsRefused) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root gives files away";
+  constexpr uid_t kNobody = 65534;
+  TemporaryFolder folder;
+  const std::string path = folder.take({"good_two_kinds"});
+  ASSERT_EQ(chown(path.c_str(), kNobody, 0), 0);
+  EXPECT_THAT(refusal_at(path), StartsWith(path + ": belongs to user 65534"));
+  EXPECT_THAT(refusal_at(path), HasSubstr(", expected root; chown it"));
+  ASSERT_EQ(chown(path.c_str(), 0, 0), 0);
+  ASSERT_EQ(chown(folder.path().c_str(), kNobody, 0), 0);
+  EXPECT_THAT(refusal_at(path),
+              StartsWith(path + ": its folder " + folder.path() + " belongs to user 65534"));
+  ASSERT_EQ(chown(folder.path().c_str(), 0, 0), 0);
+  EXPECT_EQ(refusal_at(path), "loaded");
+}
+
+TEST(LibraryFile, OneThatChangedSinceItWasDescribedIsRefused) {
+  TemporaryFolder folder;
+  const std::string path = folder.take({"good_two_kinds"});
+  const std::vector<std::pair<std::string, std::function<void()>>> changes = {
+      {"nothing", [] {}},
+      {"another one has its name",
+       [&] {
+         std::filesystem::copy_file(path, folder.in("new"));
+         std::filesystem::rename(folder.in("new"), path);
+       }},
+      {"a byte more", [&] { std::ofstream(path, std::ios::app) << 'x'; }},
+      {"its access", [&] { std::filesystem::permissions(path, std::filesystem::perms(0600)); }}};
+  for (const auto& [what, change] : changes) {
+    const auto described = describe_in_child(path, 20'000);
+    ASSERT_TRUE(described) << described.status().text();
+    change();
+    const auto loaded = Library::load(path, described->file);
+    EXPECT_EQ(loaded.is_ok(), what == "nothing") << what;
+    if (loaded) continue;
+    EXPECT_EQ(loaded.status().code(), Code::kInvalid);
+    EXPECT_THAT(loaded.status().text(), StartsWith(path + ": is not the file that was checked"));
+  }
 }
 
 TEST(LibraryFile, TextCalledLibraryKeepsTheLoadersText) {
