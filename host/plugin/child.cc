@@ -8,7 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -36,7 +39,8 @@ namespace sluice::plugin {
 namespace {
 
 #ifndef SLUICE_SANITIZED
-constexpr rlim_t kMemoryMax = 512ULL << 20;  // sanitizers reserve terabytes of address space
+// Beyond what the parent has; sanitizers reserve terabytes of address space.
+constexpr rlim_t kMemoryMax = 512ULL << 20;
 #endif
 constexpr uint32_t kFrameBytesMax = 16U << 20;
 constexpr int kCheckTimeoutMs = 2000;
@@ -76,6 +80,21 @@ void limit(int resource, rlim_t value) {
   setrlimit(static_cast<__rlimit_resource>(resource), &bound);
 }
 
+#ifndef SLUICE_SANITIZED
+// Address space of this process, in bytes. A parent with many threads has much of it in their
+// stacks.
+rlim_t address_space() {
+  std::array<char, 32> text{};
+  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t size = read(file, text.data(), text.size());
+  close(file);
+  rlim_t pages = 0;
+  std::from_chars(text.data(), text.data() + std::max<ssize_t>(size, 0), pages);
+  return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+}
+#endif
+
 // Silent, bounded, gone with the parent, and dying as the system does it, not as our handlers do.
 void enter_child(pid_t parent) {
   setpgid(0, 0);  // what a constructor starts is ended with it
@@ -89,7 +108,7 @@ void enter_child(pid_t parent) {
   for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, standard);
   limit(RLIMIT_CORE, 0);
 #ifndef SLUICE_SANITIZED
-  limit(RLIMIT_AS, kMemoryMax);
+  limit(RLIMIT_AS, address_space() + kMemoryMax);
 #endif
 }
 

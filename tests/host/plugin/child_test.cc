@@ -1,6 +1,7 @@
 // Libraries whose constructors misbehave, described in a child.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -43,6 +44,15 @@ TEST(DescribeInChild, PrintInConstructorIsHarmless) {
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   EXPECT_EQ(answer, "described print_in_constructor");
+}
+
+TEST(DescribeInChild, AParentOfMuchAddressSpaceLeavesRoomForTheLibrary) {
+  constexpr size_t kSize = size_t{1} << 30;  // twice what a child may take beyond it
+  void* const much =
+      mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(much, MAP_FAILED);
+  EXPECT_EQ(described("good_two_kinds"), "described good_two_kinds");
+  munmap(much, kSize);
 }
 
 TEST(DescribeInChild, RefusalsOfTheLoaderComeThrough) {
