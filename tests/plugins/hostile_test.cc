@@ -30,12 +30,19 @@ std::string repeated(std::string_view text, size_t count) {
   return out;
 }
 
+// Members m0, m1, ... of an object, without its braces.
+std::string numbered(size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) out += (i == 0 ? "\"m" : ",\"m") + std::to_string(i) + "\":0";
+  return out;
+}
+
 const std::vector<Form>& forms() {
   using namespace std::string_literals;
   static const std::vector<Form> kForms = {
       {"10 MB", "{\"a\":\"" + std::string(10'000'000, 'x') + "\"}", "at most 262144"},
       {"a million members", "{" + repeated("\"a\":0,", 1'000'000) + "\"b\":0}", "at most 262144"},
-      {"members without end", "{" + repeated("\"a\":0,", 40'000) + "\"b\":0}", "stands twice"},
+      {"members without end", "{" + repeated("\"a\":0,", 40'000) + "\"b\":0}", "10000 values"},
       {"values without end", "[" + repeated("0,", 100'000) + "0]", "more than 10000 values"},
       {"depth 10^6", repeated("[", 1'000'000), "at most 262144"},
       {"depth 200,000", repeated("{\"a\":", 50'000), "deeper than 32"},
@@ -46,6 +53,7 @@ const std::vector<Form>& forms() {
       {"escaped zero byte", "{\"a\":\"x\\u0000\"}", "zero byte"},
       {"escaped zero byte in a key", "{\"a\\u0000\":1}", "zero byte"},
       {"doubled key", "{\"allow\":false,\"allow\":true}", "stands twice"},
+      {"doubled key of many", "{" + numbered(20) + ",\"m13\":0}", "stands twice"},
       {"doubled key, escaped", "{\"allow\":false,\"\\u0061llow\":true}", "stands twice"},
       {"first half of a pair", "{\"a\":\"\\ud800\"}", "surrogate"},
       {"second half of a pair", "{\"a\":\"\\udc00\"}", "surrogate"},
