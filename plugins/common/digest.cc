@@ -15,13 +15,12 @@ std::string sha256_hex(std::string_view bytes) {
   if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, kSha256, nullptr) != 1)
     throw std::runtime_error("SHA-256 failed");
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(size * 2);
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += kDigits[digest[i] >> 4];
-    hex += kDigits[digest[i] & 0x0f];
+  std::array<char, 2 * EVP_MAX_MD_SIZE> hex{};
+  for (size_t i = 0; i < size; ++i) {
+    hex[2 * i] = kDigits[digest[i] >> 4];
+    hex[2 * i + 1] = kDigits[digest[i] & 0x0f];
   }
-  return hex;
+  return {hex.data(), size_t{2} * size};
 }
 
 }  // namespace sluice::trade
