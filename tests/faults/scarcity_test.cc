@@ -14,6 +14,7 @@ namespace sluice {
 namespace {
 
 using cli::kFine;
+using cli::kInvalidInput;
 using cli::kIoFailure;
 using testing::crash_points;
 using testing::Ended;
@@ -33,8 +34,9 @@ class Scarce : public testing::FaultyTrade {
   }
 
   // Runs while `scarce`, then once more. Empty when the first run ends with one of `codes`, and
-  // the second well, with every invariant and the records of the calm run. Who went on and tried
-  // an entry again did so later and may have decided otherwise: of those as many.
+  // the second well, with every invariant and the records of the calm run. A run that went on tried
+  // an entry again, later, and may have decided otherwise: of that every invariant, of which the
+  // first is that each decision ends once.
   std::string trial(const std::string& store, const Scarcity& scarce, const std::set<int>& codes) {
     const Ended ended = launch(store, scarce.environment()).wait();
     count_code(ended.exit_code);
@@ -45,8 +47,6 @@ class Scarce : public testing::FaultyTrade {
     if (ended.exit_code != kFine) return what_differs_at_the_end_of(store, what);
     const std::string wrong = broken_invariants(store, pipeline_);
     if (!wrong.empty()) return what + wrong;
-    const size_t records = terminal_records(store, false).size();
-    if (records != expected_.size()) return what + std::to_string(records) + " records";
     std::filesystem::remove_all(store_at(store));
     return {};
   }
@@ -63,7 +63,8 @@ TEST_F(Scarce, AnAllocationThatFailsEndsTheRunOrCostsATryAndTheNextOneFinishes) 
     const uint64_t many = job % 3 == 0 ? 1 : (job % 3 == 1 ? 7 : 0);
     return trial("store" + std::to_string(job),
                  {.of = "memory", .at = 1 + job * requests / trials, .many = many},
-                 {kFine, kIoFailure, kKilled});
+                 // The system's loader says of a library what it was refused itself.
+                 {kFine, kIoFailure, kInvalidInput, kKilled});
   });
   std::cout << "allocations: " << requests << "; " << trials << " trials, " << ended_with(kFine)
             << " went on, " << ended_with(kIoFailure) << " ended, " << ended_with(kKilled)
