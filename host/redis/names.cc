@@ -23,8 +23,8 @@ std::string Names::named(std::string_view prefix, std::string_view key,
 bool is_our_key(std::string_view key) {
   if (!key.starts_with("sluice:")) return false;
   constexpr std::array kSingles = {kGuardKey, kExpiryKey, kClockKey};
-  constexpr std::array kPrefixes = {kNotePrefix, kTimesPrefix, kTokenPrefix, kSettlePrefix,
-                                    kMirrorPrefix, kHostsPrefix};
+  constexpr std::array kPrefixes = {kNotePrefix,   kTimesPrefix,  kTokenPrefix,
+                                    kSettlePrefix, kMirrorPrefix, kHostsPrefix};
   const auto is_single = [key](std::string_view name) {
     return key.starts_with(name) && (key.size() == name.size() || key[name.size()] == ':');
   };
