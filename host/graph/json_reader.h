@@ -274,11 +274,10 @@ template <typename Sink>
 JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
   if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
-  // RapidJSON reads blocks of 16 bytes that begin within the text, and all bytes that the first one
-  // of a character announces.
-  constexpr size_t kBehind = 16;
-  scratch.buffer.reserve(json.size() + kBehind);
-  scratch.buffer.assign(json).append(kBehind, '\0');
+  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
+  constexpr size_t kCharacterMax = 4;
+  scratch.buffer.reserve(json.size() + kCharacterMax);
+  scratch.buffer.assign(json).append(kCharacterMax, '\0');
   rapidjson::InsituStringStream stream(scratch.buffer.data());
   const bool ascii = is_ascii(json);
   BoundedJson<Sink> bounded(scratch, sink, ascii && json.find("\\u") == json.npos);

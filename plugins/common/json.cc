@@ -176,12 +176,12 @@ std::optional<JsonDocument> Json::parse(std::string_view text, std::string& why,
     why = "zero byte at offset " + std::to_string(zero);
     return std::nullopt;
   }
-  // RapidJSON reads blocks of 16 bytes that begin within the text.
-  constexpr size_t kBehind = 16;
+  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
+  constexpr size_t kBehind = 4;
   // Payloads of the trade stages have a value for every 15 to 30 bytes.
   const size_t guess = text.size() + kBehind + text.size() / 16 * sizeof(Json) + 512;
   auto memory = std::make_unique<std::pmr::monotonic_buffer_resource>(guess);
-  auto* const own = static_cast<char*>(memory->allocate(text.size() + kBehind, 16));
+  auto* const own = static_cast<char*>(memory->allocate(text.size() + kBehind, 1));
   std::memset(std::copy(text.begin(), text.end(), own), 0, kBehind);
   rapidjson::InsituStringStream stream(own);
   rapidjson::Reader reader;

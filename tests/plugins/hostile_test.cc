@@ -52,6 +52,10 @@ const std::vector<Form>& forms() {
       {"zero byte", "{\"a\":1}\0{\"allow\":true}"s, "zero byte"},
       {"escaped zero byte", "{\"a\":\"x\\u0000\"}", "zero byte"},
       {"escaped zero byte in a key", "{\"a\\u0000\":1}", "zero byte"},
+      {"control character in a long text",
+       "{\"a\":\"0123456789012345\x1f"
+       "0123456789012345\"}",
+       "at offset"},
       {"doubled key", "{\"allow\":false,\"allow\":true}", "stands twice"},
       {"doubled key of many", "{" + numbered(20) + ",\"m13\":0}", "stands twice"},
       {"doubled key, escaped", "{\"allow\":false,\"\\u0061llow\":true}", "stands twice"},
