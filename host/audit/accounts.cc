@@ -108,13 +108,18 @@ void judge_plans(const Evidence& evidence, Bench& bench) {
     bench.look(plans.size());
     const auto& endings = found(evidence.endings_by_plan, id);
     if (endings.size() == plans.size()) continue;
-    // Earlier plans of this id may be trimmed: those that ended by then, and those whose copy ended
-    // as one.
-    const auto ended = std::count_if(endings.begin(), endings.end(), [&](const Ending& ending) {
-      return ending.place.id.ms <= plans_after;
-    });
-    const auto copies =
-        std::count(evidence.skipped_plans.begin(), evidence.skipped_plans.end(), id);
+    // Earlier plans of this id may be trimmed: those that ended before the first that is left, some
+    // by an order long after, and those whose copy ended as one. Two streams: within a millisecond
+    // their ids have no order.
+    const uint64_t left_ms = plans.front().place.id.ms;
+    auto ended = std::count_if(endings.begin(), endings.end(),
+                               [&](const Ending& ending) { return ending.place.id.ms <= left_ms; });
+    ptrdiff_t copies = 0;
+    for (size_t i = 0; i < evidence.skipped_plans.size(); ++i) {
+      if (evidence.skipped_plans[i] != id) continue;
+      ++copies;
+      if (evidence.skipped[i].id.ms <= left_ms) --ended;
+    }
     if (plans_from != nullptr && endings.size() > plans.size() &&
         endings.size() <= plans.size() + static_cast<size_t>(ended + copies))
       continue;

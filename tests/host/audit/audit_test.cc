@@ -555,8 +555,26 @@ TEST_F(TrimmedTest, CopyOfAPlanIsLeftWithTheRecordsOfBoth) {
   rest();
   EXPECT_THAT(offences(judge(1)), IsEmpty());
   EXPECT_THAT(offences(judge(8)), IsEmpty());
+  clock_.advance(seconds(1));
   for (int i = 0; i < 2; ++i) append("outcomes", {{"plan_id", "p1"}, {"state", "FILLED"}});
   EXPECT_THAT(offences(judge(1)), ElementsAre(HasSubstr("plan p1: 4 terminal records")));
+}
+
+// The first plan of the id is gone while its order is not done yet, which ends before the second.
+TEST_F(TrimmedTest, PlanThatEndedByItsOrderBehindTheTrimmingIsNotCountedForItsCopy) {
+  keep(1, {"plans"});
+  whole("p0");
+  clock_.advance(seconds(1));
+  plan("p1", "", "1-0");
+  clock_.advance(seconds(1));
+  whole("p2");
+  rest();
+  clock_.advance(seconds(1));
+  append("outcomes", {{"plan_id", "p1"}, {"state", "EXPIRED"}});
+  plan("p1", "", "2-0");
+  append("outcomes", {{"plan_id", "p1"}, {"state", "BLOCKED"}});
+  rest();
+  EXPECT_THAT(offences(judge(1)), ::testing::Not(::testing::Contains(HasSubstr("plan p1"))));
 }
 
 TEST_F(TrimmedTest, OrderThatWaitedIsNotAskedForItsPlanNorItsSendForTheOrder) {
