@@ -26,6 +26,13 @@ std::optional<PayloadText> payload_of(const Record& entry) {
   return std::nullopt;
 }
 
+// As which a number of the flat form is written on: 00.5 and 1. are none.
+bool is_json_number(std::string_view text) {
+  std::string why;
+  const auto json = Json::parse(text, why);
+  return json && json->is_number();
+}
+
 // Field values of either form. A number in the flat form is text, as everything there is.
 class Fields {
  public:
@@ -68,7 +75,7 @@ class Fields {
       if (!value || trade::trim(*value).empty()) return true;
       text = trade::trim(*value);
     }
-    if (trade::read_double(text)) {
+    if (trade::read_double(text) && (payload_ != nullptr || is_json_number(text))) {
       out = text;
       return true;
     }
