@@ -10,11 +10,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "sluice/json_text.h"
 
 namespace sluice::graph {
 
@@ -222,15 +223,10 @@ class BoundedJson {
   }
   bool value() { return ++values_ <= kJsonValuesMax || stop("more than 10000 values"); }
 
-  // Zero bytes end texts in RapidJSON's patterns; a lone low surrogate passes its decoder.
+  // A zero byte would also end texts in RapidJSON's patterns.
   bool sound(std::string_view text) {
-    if (plain_) return true;
-    if (text.find('\0') != text.npos) return stop("a text holds a zero byte");
-    for (size_t at = text.find('\xED'); at != text.npos; at = text.find('\xED', at + 1)) {
-      if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0)
-        return stop("a text holds half a surrogate pair");
-    }
-    return true;
+    if (!plain_) fault_ = json_text_fault(text);
+    return fault_.empty();
   }
   bool open(bool is_object) {
     if (!value()) return false;
@@ -256,18 +252,6 @@ struct JsonFault {
   std::string text;  // empty: none
   size_t offset = 0;
 };
-
-// No byte of it is part of a longer character. Eight at a time.
-inline bool is_ascii(std::string_view text) {
-  uint64_t seen = 0;
-  size_t at = 0;
-  for (uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
-    std::memcpy(&word, text.data() + at, sizeof word);
-    seen |= word;
-  }
-  for (; at < text.size(); ++at) seen |= static_cast<unsigned char>(text[at]);
-  return (seen & 0x8080808080808080) == 0;
-}
 
 // Reads `json` into `sink`. Texts handed to it are views of `scratch.buffer`.
 template <typename Sink>

@@ -9,33 +9,9 @@
 #include <new>
 #include <vector>
 
+#include "sluice/json_text.h"
+
 namespace sluice::trade {
-
-namespace {
-
-// Whether no byte is part of a longer character. Eight at a time.
-bool is_ascii(std::string_view text) {
-  uint64_t seen = 0;
-  size_t at = 0;
-  for (uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
-    std::memcpy(&word, text.data() + at, sizeof word);
-    seen |= word;
-  }
-  for (; at < text.size(); ++at) seen |= static_cast<unsigned char>(text[at]);
-  return (seen & 0x8080808080808080) == 0;
-}
-
-// The reader takes an escaped zero byte, and the second half of a surrogate pair on its own.
-std::string_view fault_of(std::string_view text) {
-  if (text.find('\0') != text.npos) return "a text holds a zero byte";
-  for (size_t at = text.find('\xED'); at != text.npos; at = text.find('\xED', at + 1)) {
-    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0)
-      return "a text holds half a surrogate pair";
-  }
-  return {};
-}
-
-}  // namespace
 
 // Receives RapidJSON's events and builds the tree. Returning false ends the parse; `why` says why.
 //
@@ -44,7 +20,7 @@ std::string_view fault_of(std::string_view text) {
 class JsonBuilder {
  public:
   // Texts are handed to it in place: views of what it was given last as long as the document.
-  // `plain`: none of them can hold what `fault_of` looks for.
+  // `plain`: none of them can hold what `json_text_fault` looks for.
   JsonBuilder(const JsonLimits& limits, bool plain, std::pmr::memory_resource& memory)
       : limits_(limits), plain_(plain), memory_(memory) {
     constexpr size_t kUsual = 32;
@@ -102,7 +78,7 @@ class JsonBuilder {
     return true;
   }
   bool is_sound(std::string_view text) {
-    if (!plain_) why_ = fault_of(text);
+    if (!plain_) why_ = json_text_fault(text);
     return why_.empty();
   }
   bool count() {
