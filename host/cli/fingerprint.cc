@@ -7,12 +7,12 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
+#include "base/disk.h"
 #include "cli/json_writer.h"
 #include "graph/graph_diff.h"
 
@@ -21,49 +21,19 @@ namespace sluice::cli {
 namespace {
 
 constexpr size_t kDifferencesMax = 5;
+constexpr uint64_t kFileBytesMax = 1 << 30;
 constexpr size_t kFileDigits = 12;   // of the digest of a file; enough to tell builds apart
 constexpr size_t kValueDigits = 8;   // of a value, where the names beside it tell most
 constexpr size_t kWholeDigits = 40;  // of all of it: what hosts are compared by
 
 // SHA-256, its first digits.
-class Digest {
- public:
-  Digest() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-
-  void add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
-
-  std::string take(size_t digits) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned int size = 0;
-    EVP_DigestFinal_ex(context_.get(), bytes.data(), &size);
-    std::string text;
-    for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
-    return text.substr(0, digits);
-  }
-
- private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  const std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
-};
-
-std::string digest_of(std::string_view text, size_t digits) {
-  Digest digest;
-  digest.add(text);
-  return digest.take(digits);
-}
-
-Result<std::string> digest_of_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  Digest digest;
-  std::vector<char> piece(1 << 16);
-  do {
-    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    digest.add({piece.data(), static_cast<size_t>(file.gcount())});
-  } while (file);
-  if (!file.eof()) return Status(Code::kIo, path + " cannot be read to compare hosts");
-  return digest.take(kFileDigits);
+std::string digest_of(std::string_view bytes, size_t digits) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error("SHA-256 failed");
+  return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + size, ""))
+      .substr(0, digits);
 }
 
 using Parts = std::map<std::string, std::string>;
@@ -71,8 +41,9 @@ using Things = std::map<std::string, Parts>;
 
 Status add_file(Things& things, const std::string& name, const std::string& version,
                 const std::string& path) {
-  SLUICE_ASSIGN(digest, digest_of_file(path));
-  things[name] = {{"version", version}, {"file", digest}};
+  const auto bytes = read_file(system_disk(), path, kFileBytesMax);
+  if (!bytes) return bytes.status().within("to compare hosts");
+  things[name] = {{"version", version}, {"file", digest_of(*bytes, kFileDigits)}};
   return Status::ok();
 }
 
