@@ -127,6 +127,9 @@ Result<CheckpointInfo> load_checkpoint(Disk& disk, const std::string& folder, ui
       if (end.fixed<uint64_t>() != blocks) return damaged("blocks are missing");
       info.end_seq = end.fixed<uint64_t>();
       if (!end.ok()) return damaged("ends early");
+      if (state.last_segment() > info.start.segment)
+        return damaged(fmt::format("entries in segment {}, and the log went to segment {}",
+                                   state.last_segment(), info.start.segment));
       return info;
     } else {
       SLUICE_TRY(state.load(block).within(name));

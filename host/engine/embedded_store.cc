@@ -777,7 +777,7 @@ Result<std::vector<stream::Entry>> EmbeddedStore::range(StreamId id, EntryId aft
     if (!stream->at(index).removed()) picked.positions.push_back(stream->at(index));
   }
   const Status filled = fill(id, picked, SIZE_MAX);
-  if (!filled && filled.code() == Code::kNotFound)
+  if (read_only_ && filled.code() == Code::kNotFound)
     return Status(Code::kUnavailable, "entries were trimmed meanwhile: " + filled.text());
   SLUICE_TRY(filled);
   std::vector<stream::Entry> entries;

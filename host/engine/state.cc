@@ -22,6 +22,22 @@ EntryId read_id(ByteReader& in) {
 
 int64_t ms_of(int64_t us) { return us / 1000; }
 
+// Blocks of a checkpoint. On disk: never renumbered.
+enum class Block : uint8_t {
+  kStream = 1,
+  kPositions = 2,
+  kGroup = 3,
+  kPending = 4,
+  kCounters = 5,
+  kKeys = 6,
+};
+
+// The log holds only blocks that a mirror puts there.
+bool is_of_mirror(std::string_view block) {
+  const auto kind = static_cast<Block>(ByteReader(block).fixed<uint8_t>());
+  return kind == Block::kGroup || kind == Block::kPending || kind == Block::kCounters;
+}
+
 }  // namespace
 
 Stream* State::stream(StreamId id) {
@@ -199,6 +215,14 @@ uint32_t State::first_live_segment(uint32_t none) const {
   return first;
 }
 
+uint32_t State::last_segment() const {
+  uint32_t last = 0;
+  for (const Stream& stream : streams_) {
+    if (!stream.positions.empty()) last = std::max(last, stream.positions.back().segment);
+  }
+  return last;
+}
+
 // --- Replay
 
 Status State::replay(std::string_view body, int64_t time_us, uint32_t segment,
@@ -312,7 +336,7 @@ bool State::replay_one(ByteReader& in, int64_t time_us, uint32_t segment, uint32
     }
     case Op::kState: {
       const std::string_view block = in.text();
-      return in.ok() && fits(block) && load(block).is_ok();
+      return in.ok() && is_of_mirror(block) && load(block).is_ok();
     }
   }
   return false;
@@ -321,16 +345,6 @@ bool State::replay_one(ByteReader& in, int64_t time_us, uint32_t segment, uint32
 // --- Checkpoint blocks
 
 namespace {
-
-// On disk: never renumbered.
-enum class Block : uint8_t {
-  kStream = 1,
-  kPositions = 2,
-  kGroup = 3,
-  kPending = 4,
-  kCounters = 5,
-  kKeys = 6,
-};
 
 constexpr size_t kBlockSize = 1 << 20;
 
@@ -367,6 +381,14 @@ Status save_raw(Block kind, uint32_t owner, Iterator it, Iterator end, Skip skip
     block.clear();
   }
   return block.empty() ? Status::ok() : write(block);
+}
+
+// Entries are in the log in the order of their ids.
+bool may_follow(const Stream& stream, const Position& next) {
+  if (next.id() > stream.last) return false;
+  if (stream.positions.empty()) return true;
+  const Position& before = stream.positions.back();
+  return next.id() > before.id() && next.segment >= before.segment;
 }
 
 }  // namespace
@@ -443,31 +465,6 @@ std::string State::save_keys(size_t shard) const {
   return block;
 }
 
-// Whether a block in the log is one of a mirror, and names only what is there.
-bool State::fits(std::string_view block) const {
-  ByteReader in(block);
-  const auto kind = static_cast<Block>(in.fixed<uint8_t>());
-  if (kind == Block::kCounters) return in.ok();
-  if (kind == Block::kGroup) {
-    const uint32_t stream_id = in.varint32();
-    const Stream* stream = this->stream(stream_id);
-    const std::string_view name = in.text();
-    const uint64_t next = in.varint();
-    return in.ok() && stream != nullptr && find_group(stream_id, name) == 0 &&
-           next >= stream->first_index && next <= stream->end_index();
-  }
-  if (kind != Block::kPending) return false;
-  const Group* group = this->group(in.varint32());
-  if (!in.ok() || group == nullptr) return false;
-  const Stream& stream = *this->stream(group->stream);
-  for (Pending pending; !in.done();) {
-    if (!read_raw(in, pending) || pending.consumer >= group->consumers.size() ||
-        stream.index_of(pending.id()) != pending.index || pending.index >= group->next_index)
-      return false;
-  }
-  return in.ok();
-}
-
 Status State::load(std::string_view block) {
   ByteReader in(block);
   if (load_block(in) && in.ok()) return Status::ok();
@@ -489,6 +486,7 @@ bool State::load_block(ByteReader& in) {
       Stream* stream = this->stream(in.varint32());
       if (stream == nullptr) return false;
       for (Position position; !in.done() && read_raw(in, position);) {
+        if (!may_follow(*stream, position)) return false;
         stream->positions.push_back(position);
         if (position.removed()) ++stream->removed;
       }
@@ -497,9 +495,13 @@ bool State::load_block(ByteReader& in) {
     case Block::kGroup: {
       const uint32_t stream_id = in.varint32();
       const std::string_view name = in.text();
-      if (!in.ok() || stream(stream_id) == nullptr) return false;
+      const uint64_t next = in.varint();
+      const Stream* stream = this->stream(stream_id);
+      if (!in.ok() || stream == nullptr || find_group(stream_id, name) != 0 ||
+          next < stream->first_index || next > stream->end_index())
+        return false;
       Group& group = *this->group(open_group(stream_id, name, GroupStart::kBeginning));
-      group.next_index = in.varint();
+      group.next_index = next;
       group.last_delivered = read_id(in);
       group.lag = in.varint();
       for (uint64_t left = in.varint(); left > 0 && in.ok(); --left)
@@ -509,8 +511,12 @@ bool State::load_block(ByteReader& in) {
     case Block::kPending: {
       Group* group = this->group(in.varint32());
       if (group == nullptr) return false;
+      const Stream& stream = *this->stream(group->stream);
       for (Pending pending; !in.done() && read_raw(in, pending);) {
-        if (pending.consumer >= group->consumers.size()) return false;
+        if (pending.consumer >= group->consumers.size() || pending.delivery_count == 0 ||
+            pending.index >= group->next_index || pending.id() <= group->pending.last() ||
+            stream.index_of(pending.id()) != pending.index)
+          return false;
         group->pending.add(pending);
       }
       return true;

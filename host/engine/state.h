@@ -65,6 +65,9 @@ class State {
   // Lowest segment that holds a live entry; `none` when there is no entry.
   uint32_t first_live_segment(uint32_t none) const;
 
+  // Highest segment that an entry is in; 0 when there is no entry.
+  uint32_t last_segment() const;
+
   // Applies the body of one record. kCorrupt when it does not fit the state.
   // `segment` and `body_offset` say where the body is, for the entries in it.
   Status replay(std::string_view body, int64_t time_us, uint32_t segment, uint32_t body_offset);
@@ -83,7 +86,6 @@ class State {
  private:
   bool replay_one(ByteReader& in, int64_t time_us, uint32_t segment, uint32_t body_offset);
   bool load_block(ByteReader& in);
-  bool fits(std::string_view block) const;
 
   std::deque<Stream> streams_;  // a deque keeps references while streams are added
   std::deque<Group> groups_;

@@ -66,6 +66,9 @@ class PendingList {
   bool empty() const { return live_ == 0; }
   const Pending& front() const { return entries_.front(); }
 
+  // Nothing up to it can be added any more.
+  EntryId last() const { return entries_.empty() ? EntryId() : entries_.back().id(); }
+
   // The first pending entry with an id above `after`; gaps (delivery count 0) may follow.
   std::deque<Pending>::const_iterator above(EntryId after) const;
   std::deque<Pending>::const_iterator end() const { return entries_.end(); }

@@ -1,13 +1,19 @@
-// Checksums, numbers, the key table and counters, each by itself.
+// Checksums, numbers, the key table, counters and blocks of a checkpoint, each by itself.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <functional>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "engine/codec.h"
 #include "engine/counter_table.h"
 #include "engine/crc32c.h"
 #include "engine/key_table.h"
+#include "engine/state.h"
 
 namespace sluice::engine {
 namespace {
@@ -98,6 +104,69 @@ TEST(CounterTable, DropsIdleCounters) {
   CounterTable counters;
   for (int i = 0; i < 10'000; ++i) counters.reserve("n" + std::to_string(i), 1, window, i * 10);
   EXPECT_LT(counters.size(), 3000u);
+}
+
+// Blocks of a stream with three entries of which a group got two.
+std::vector<std::string> blocks_of_three() {
+  State state;
+  const StreamId stream = state.open_stream("s");
+  for (uint32_t i = 1; i <= 3; ++i)
+    state.emit(stream, {.ms = i, .seq = 0, .segment = 7 + i, .offset = 64, .length = 1});
+  const GroupId group = state.open_group(stream, "g", stream::GroupStart::kBeginning);
+  state.deliver(group, "c", 2, 1000);
+  std::vector<std::string> blocks;
+  EXPECT_TRUE(state.save([&](std::string_view block) {
+    blocks.emplace_back(block);
+    return Status::ok();
+  }));
+  return blocks;
+}
+
+// The item at `from` changes places with the one at `to`, counted from the end of the block.
+void swap_items(std::string& block, size_t size, size_t from, size_t to) {
+  std::swap_ranges(block.end() - from * size, block.end() - (from - 1) * size,
+                   block.end() - to * size);
+}
+
+void break_item(std::string& block, size_t size, size_t item, size_t field) {
+  ++block[block.size() - item * size + field];
+}
+
+TEST(State, TakesBlocksThatFitAndNoOthers) {
+  enum { kStream, kPositions, kGroup, kPending };
+  using Blocks = std::vector<std::string>;
+  const std::map<std::string, std::function<void(Blocks&)>> faults = {
+      {"entries out of order",
+       [](Blocks& b) { swap_items(b[kPositions], sizeof(Position), 3, 2); }},
+      {"an older segment behind a newer one",
+       [](Blocks& b) {
+         break_item(b[kPositions], sizeof(Position), 3, offsetof(Position, segment) + 1);
+       }},
+      {"an entry above the last id",
+       [](Blocks& b) { break_item(b[kPositions], sizeof(Position), 1, offsetof(Position, ms)); }},
+      {"a group ahead of its stream", [](Blocks& b) { std::swap(b[kPositions], b[kGroup]); }},
+      {"a group twice", [](Blocks& b) { b[kPending] = b[kGroup]; }},
+      {"a pending entry that is not there",
+       [](Blocks& b) { break_item(b[kPending], sizeof(Pending), 1, offsetof(Pending, ms) + 1); }},
+      {"a pending entry with a foreign index",
+       [](Blocks& b) { break_item(b[kPending], sizeof(Pending), 2, offsetof(Pending, index)); }},
+      {"a consumer that is not there",
+       [](Blocks& b) { break_item(b[kPending], sizeof(Pending), 1, offsetof(Pending, consumer)); }},
+      {"pending entries out of order",
+       [](Blocks& b) { swap_items(b[kPending], sizeof(Pending), 2, 1); }},
+      {"pending entries twice", [](Blocks& b) { b.push_back(b[kPending]); }},
+  };
+  const auto load = [](const Blocks& blocks) {
+    State state;
+    for (const std::string& block : blocks) SLUICE_TRY(state.load(block));
+    return Status::ok();
+  };
+  ASSERT_TRUE(load(blocks_of_three()));
+  for (const auto& [name, damage] : faults) {
+    Blocks blocks = blocks_of_three();
+    damage(blocks);
+    EXPECT_EQ(load(blocks).code(), Code::kCorrupt) << name;
+  }
 }
 
 }  // namespace
