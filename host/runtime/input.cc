@@ -125,6 +125,7 @@ Result<std::unique_ptr<Input>> Input::open(stream::Store& store, const Clock& cl
   input->reader_ = std::move(reader);
   input->digest_ = kDigestStart;
   SLUICE_TRY(input->skip_known(disk, path));
+  input->done_ = input->at_end();
   return input;
 }
 
@@ -135,7 +136,7 @@ Status Input::skip_known(Disk& disk, const std::string& path) {
   const bool hold = path == "-";
   SLUICE_ASSIGN(line, reader_->next());
   if (!line) {
-    done_ = true;
+    ended_ = true;
     return Status::ok();
   }
   position_key_ = fmt::format("sluice:input:{}:{:016x}", target_.spec->name,
@@ -185,7 +186,7 @@ bool Input::is_taken(std::string_view line) const {
 }
 
 Status Input::look_ahead() {
-  while (!ahead_ && !done_) {
+  while (!ahead_ && !ended_) {
     if (!held_.empty()) {
       const Held held = std::move(held_.front());
       held_.pop_front();
@@ -196,7 +197,7 @@ Status Input::look_ahead() {
     if (line) {
       ahead_ = read_line(*line);
     } else {
-      done_ = true;
+      ended_ = true;
     }
   }
   return Status::ok();
@@ -258,6 +259,7 @@ Progress Input::step() {
 Result<std::optional<WallTime>> Input::next_time() {
   if (stopped_) return std::optional<WallTime>();
   SLUICE_TRY(look_ahead());
+  done_ = at_end();
   if (!ahead_) return std::optional<WallTime>();
   return std::optional<WallTime>(ahead_->time);
 }
@@ -271,8 +273,10 @@ Result<size_t> Input::append(size_t lines_max, WallTime until) {
     batch.push_back(std::move(*ahead_));
     ahead_.reset();
   }
-  if (batch.empty()) return size_t{0};
-
+  if (batch.empty()) {
+    done_ = at_end();
+    return size_t{0};
+  }
   stream::Unit unit;
   std::deque<std::string> texts;  // views into it
   InputCounts added;
@@ -335,6 +339,7 @@ Result<size_t> Input::append(size_t lines_max, WallTime until) {
       if (line.fault) observer_->dead_lettered(nullptr, "bad_line", *line.fault);
     }
   }
+  done_ = at_end();
   return batch.size();
 }
 

@@ -113,6 +113,7 @@ class Input final : public Actor {
   Result<size_t> append(size_t lines_max, WallTime until);
 
   void stop() { stopped_ = true; }
+  // Whether all there is to read is in the store.
   bool done() const { return done_ || stopped_; }
   InputCounts counts() const;  // [any]
   std::optional<uint64_t> total_bytes() const { return reader_->total_bytes(); }
@@ -148,6 +149,7 @@ class Input final : public Actor {
   std::optional<Pending> read_line(const LineReader::Line& line);
   bool has_room() const;
   bool has_more() const;
+  bool at_end() const { return ended_ && !ahead_; }
 
   stream::Store& store_;
   const Clock& clock_;
@@ -163,6 +165,7 @@ class Input final : public Actor {
   uint64_t lines_ = 0;                   // of the input, so far
   uint64_t bytes_ = 0;
   uint64_t digest_ = 0;
+  bool ended_ = false;  // the reader; lines may wait for their commit
   std::atomic<bool> done_{false};
   std::atomic<bool> stopped_{false};
 

@@ -5,6 +5,7 @@
 
 #include "base/memory_disk.h"
 #include "engine/embedded_store.h"
+#include "stream/forwarding_store.h"
 
 namespace sluice::runtime {
 namespace {
@@ -47,12 +48,19 @@ class FileInput {
     EXPECT_TRUE((*file)->write(0, text).is_ok());
   }
 
-  InputCounts read_all() {
+  stream::Store& store() { return *store_; }
+
+  // Reads the file into `store`.
+  std::unique_ptr<Input> open(stream::Store& store) {
     auto input =
-        Input::open(*store_, clock_, disk_, nullptr, {&spec_, stream_, dead_, {}}, "/in.ndjson");
+        Input::open(store, clock_, disk_, nullptr, {&spec_, stream_, dead_, {}}, "/in.ndjson");
     EXPECT_TRUE(input) << input.status().text();
-    while (!(*input)->done()) EXPECT_TRUE((*input)->step().error.is_ok());
-    return (*input)->counts();
+    return std::move(input).value();
+  }
+  InputCounts read_all() {
+    const auto input = open(*store_);
+    while (!input->done()) EXPECT_TRUE(input->step().error.is_ok());
+    return input->counts();
   }
   std::string detail_of_dead(size_t i) const {
     const auto letters = store_->range(dead_, {}, 100);
@@ -66,6 +74,31 @@ class FileInput {
   graph::StreamSpec spec_;
   stream::StreamId stream_ = 0, dead_ = 0;
 };
+
+// Looks at an input in the middle of its commits.
+class Onlooker : public stream::ForwardingStore {
+ public:
+  explicit Onlooker(stream::Store& store) : ForwardingStore(store) {}
+  Result<stream::CommitResult> commit(std::span<const stream::Unit> units,
+                                      const stream::ReadRequest* next) override {
+    EXPECT_FALSE(input->done());
+    ++commits;
+    return ForwardingStore::commit(units, next);
+  }
+
+  const Input* input = nullptr;
+  int commits = 0;
+};
+
+// A run ends when its inputs are done and nothing is open.
+TEST(InputDone, IsNotSaidBeforeTheLastLinesAreInTheStore) {
+  FileInput file("{\"n\":1}\n{\"n\":2}\n");
+  Onlooker store(file.store());
+  auto input = file.open(store);
+  store.input = input.get();
+  while (!input->done()) EXPECT_TRUE(input->step().error.is_ok());
+  EXPECT_EQ(store.commits, 1);
+}
 
 // The first line is held while the store is asked whether it knows the input.
 TEST(InputStep, FirstLineThatIsTooLongIsADeadLetterWithItsSizeAndTheOthersEnter) {
