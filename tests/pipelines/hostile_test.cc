@@ -4,6 +4,7 @@
 //
 // The forms are those of the fault list (docs/reliability.md, F46 to F48). Readers on their own are
 // in tests/plugins/hostile_test.cc and in tests/fuzz.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
@@ -89,9 +90,8 @@ class HostileTest : public ::testing::Test {
   static std::string decision(size_t minute, std::string_view inside = "",
                               std::string_view confidence = "0.9",
                               std::string_view symbol = "\"ETHUSDT\"") {
-    char time[40];
-    std::snprintf(time, sizeof time, "2025-12-%02zuT%02zu:%02zu:00.000000+00:00", 1 + minute / 1440,
-                  minute / 60 % 24, minute % 60);
+    const std::string time = fmt::format("2025-12-{:02}T{:02}:{:02}:00.000000+00:00",
+                                         1 + minute / 1440, minute / 60 % 24, minute % 60);
     std::ostringstream line;
     line << R"({"timestamp":")" << time << R"(","trace_id":"T)" << minute
          << R"(","payload":{"symbol":)" << symbol << R"(,"side":"SELL","confidence":)" << confidence
