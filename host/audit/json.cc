@@ -9,6 +9,7 @@ namespace sluice::audit {
 namespace {
 
 struct NoSink {
+  void on_start() {}
   void on_null() {}
   void on_boolean(bool) {}
   void on_number(const graph::JsonNumber&) {}

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sluice/json_text.h"
+#include "sluice/plain_json.h"
 
 namespace sluice::graph {
 
@@ -69,7 +70,7 @@ struct JsonNumber {
 // as -1.9e227; here it only finds where numbers end.
 inline std::optional<JsonNumber> read_number(std::string_view text) {
   const char* const end = text.data() + text.size();
-  if (text.find_first_of(".eE") == text.npos) {
+  if (std::ranges::none_of(text, [](char c) { return c == '.' || c == 'e' || c == 'E'; })) {
     uint64_t u = 0;
     int64_t i = 0;
     if (std::from_chars(text.data(), end, u).ec == std::errc()) return JsonNumber::of(u);
@@ -146,13 +147,15 @@ inline bool read_document(std::string_view json, rapidjson::Document& document) 
 
 // Working memory of a reading thread.
 struct JsonScratch {
-  std::string buffer;                  // the text, decoded in place
+  std::string buffer;                  // the text, perhaps decoded in place
   std::vector<std::string_view> keys;  // of all open objects; views of `buffer`
   std::vector<size_t> open;            // where in `keys` each open list or object starts
+  PlainJson plain;
   rapidjson::Reader reader;
 };
 
-// Passes events on to `Sink` while the bounds hold. Sink has on_null(), on_boolean(bool),
+// Passes events on to `Sink` while the bounds hold. Sink has on_start(), upon which it forgets what
+// it was told before, on_null(), on_boolean(bool),
 // on_number(const JsonNumber&), on_text(view), on_key(view), on_open(bool is_object), on_close();
 // views last until the next reading.
 template <typename Sink>
@@ -163,6 +166,7 @@ class BoundedJson {
       : scratch_(scratch), sink_(sink), plain_(plain) {
     scratch_.keys.clear();
     scratch_.open.clear();
+    sink_.on_start();
   }
 
   // What was wrong; empty when all is well.
@@ -258,10 +262,13 @@ template <typename Sink>
 JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
   if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
-  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
-  constexpr size_t kCharacterMax = 4;
-  scratch.buffer.reserve(json.size() + kCharacterMax);
-  scratch.buffer.assign(json).append(kCharacterMax, '\0');
+  scratch.buffer.reserve(json.size() + PlainJson::kBehind);
+  scratch.buffer.assign(json).append(PlainJson::kBehind, '\0');
+  {
+    BoundedJson<Sink> bounded(scratch, sink, true);
+    if (scratch.plain.read(scratch.buffer.data(), json.size(), bounded)) return {};
+  }
+  // Takes all bytes that the first one of a character announces, also behind the end.
   rapidjson::InsituStringStream stream(scratch.buffer.data());
   const bool ascii = is_ascii(json);
   BoundedJson<Sink> bounded(scratch, sink, ascii && json.find("\\u") == json.npos);

@@ -241,10 +241,14 @@ Scratch& scratch() {
 class MemberSink {
  public:
   MemberSink(const std::vector<Property>& properties, std::vector<Met>& met)
-      : properties_(properties), met_(met) {
-    met_.assign(properties.size(), Met{});
-  }
+      : properties_(properties), met_(met) {}
 
+  void on_start() {
+    met_.assign(properties_.size(), Met{});
+    top_ = {};
+    depth_ = at_ = 0;
+    unlisted_.reset();
+  }
   void on_null() { put({.type = kNullBit}); }
   void on_boolean(bool b) { put({.type = kBooleanBit, .boolean = b}); }
   void on_number(const JsonNumber& n) {
@@ -285,6 +289,7 @@ class MemberSink {
 
 // Only the bounds matter.
 struct NullSink {
+  void on_start() {}
   void on_null() {}
   void on_boolean(bool) {}
   void on_number(const JsonNumber&) {}

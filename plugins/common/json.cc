@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sluice/json_text.h"
+#include "sluice/plain_json.h"
 
 namespace sluice::trade {
 
@@ -152,13 +153,18 @@ std::optional<JsonDocument> Json::parse(std::string_view text, std::string& why,
     why = "zero byte at offset " + std::to_string(zero);
     return std::nullopt;
   }
-  // RapidJSON takes all bytes that the first one of a character announces, also behind the end.
-  constexpr size_t kBehind = 4;
   // Payloads of the trade stages have a value for every 15 to 30 bytes.
-  const size_t guess = text.size() + kBehind + text.size() / 16 * sizeof(Json) + 512;
+  const size_t size = text.size() + PlainJson::kBehind;
+  const size_t guess = size + text.size() / 16 * sizeof(Json) + 512;
   auto memory = std::make_unique<std::pmr::monotonic_buffer_resource>(guess);
-  auto* const own = static_cast<char*>(memory->allocate(text.size() + kBehind, 1));
-  std::memset(std::copy(text.begin(), text.end(), own), 0, kBehind);
+  auto* const own = static_cast<char*>(memory->allocate(size, 1));
+  std::memset(std::copy(text.begin(), text.end(), own), 0, PlainJson::kBehind);
+  {
+    JsonBuilder builder(limits, true, *memory);
+    if (PlainJson().read(own, text.size(), builder))
+      return JsonDocument(builder.root(), std::move(memory));
+  }
+  // Takes all bytes that the first one of a character announces, also behind the end.
   rapidjson::InsituStringStream stream(own);
   rapidjson::Reader reader;
   const bool ascii = is_ascii(text);

@@ -8,6 +8,7 @@
 #include "runtime/input.h"
 #include "runtime/json_member.h"
 #include "runtime/operator_command.h"
+#include "sluice/plain_json.h"
 
 namespace sluice {
 namespace {
@@ -17,6 +18,7 @@ struct Counts {
   size_t values = 0, depth = 0, depth_most = 0;
   bool is_object = false;
 
+  void on_start() { *this = {}; }
   void add() { ++values; }
   void on_null() { add(); }
   void on_boolean(bool) { add(); }
@@ -37,6 +39,51 @@ struct Counts {
 void require_refusal(std::string_view why) {
   fuzz::require(!why.empty(), "refused without a reason", "");
   fuzz::require(graph::is_utf8(why), "not UTF-8", why);
+}
+
+// Writes down what a reader tells.
+class Events {
+ public:
+  bool Null() { return add("null"); }
+  bool Bool(bool b) { return add(b ? "true" : "false"); }
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
+  bool RawNumber(const char* text, unsigned size, bool) { return add("number", {text, size}); }
+  bool String(const char* text, unsigned size, bool) { return add("text", {text, size}); }
+  bool Key(const char* text, unsigned size, bool) { return add("key", {text, size}); }
+  bool StartObject() { return ++depth_ <= graph::kJsonDepthMax && add("{"); }
+  bool EndObject(unsigned count) { return --depth_, add("}", std::to_string(count)); }
+  bool StartArray() { return ++depth_ <= graph::kJsonDepthMax && add("["); }
+  bool EndArray(unsigned count) { return --depth_, add("]", std::to_string(count)); }
+
+  const std::string& told() const { return told_; }
+
+ private:
+  bool add(std::string_view event, std::string_view text = "") {
+    told_.append(event).append(1, ' ').append(text).append(1, '\n');
+    return true;
+  }
+
+  std::string told_;
+  size_t depth_ = 0;
+};
+
+// The quick reader may say no to anything; what it takes is what RapidJSON reads.
+void read_plainly(std::string_view text) {
+  std::string bytes = std::string(text) + std::string(PlainJson::kBehind, '\0');
+  Events plain;
+  if (!PlainJson().read(bytes.data(), text.size(), plain)) return;
+  Events strict;
+  rapidjson::Reader reader;
+  rapidjson::InsituStringStream stream(bytes.data());
+  constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag |
+                              rapidjson::kParseValidateEncodingFlag;
+  fuzz::require(!reader.Parse<kFlags>(stream, strict).IsError(), "taken for JSON", text);
+  fuzz::require(plain.told() == strict.told(), "read otherwise", plain.told() + strict.told());
 }
 
 // The stages' reader against the schema gate's.
@@ -73,6 +120,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require(counts.values <= graph::kJsonValuesMax && counts.depth == 0 &&
                       counts.depth_most <= graph::kJsonDepthMax,
                   "beyond the bounds", text);
+  read_plainly(text);
   read_as_stages(text, is_json);
   read_as_input(text, is_json && counts.is_object);
   fuzz::require(audit::Json(text).is_object() == (is_json && counts.is_object),
