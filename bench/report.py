@@ -172,7 +172,9 @@ def latency_section(found):
     text = ""
     for path, what in (("plan-to-order", "Plan → both permits → order handed to execution"),
                        ("decision-to-result", "Decision (when it was due) → result in its stream"),
-                       ("sync", "What execution waits for the disk before it acts")):
+                       ("sync", "What execution waits for the disk before it acts"),
+                       ("bare-wakes", "Three threads that wake one another and do nothing else, at that rate: what "
+                        "permits, gate and execution need at least")):
         rows = []
         for engine in found.children("latency"):
             for percent in found.children(f"latency/{engine}"):

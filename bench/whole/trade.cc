@@ -10,6 +10,7 @@
 #include "common/running.h"
 #include "common/stores.h"
 #include "whole/timed_store.h"
+#include "whole/wakes.h"
 
 namespace sluice::bench {
 
@@ -190,6 +191,10 @@ void measure_latency_at(const std::string& engine, size_t percent, double rate, 
   print_percentiles(name + "/plan-to-order", std::move(plan_to_order));
   print_percentiles(name + "/decision-to-result", std::move(decision_to_result));
   print_percentiles(name + "/sync", timed.flush_us());
+  // To the permits, to the gate, to execution.
+  constexpr size_t kHops = 3;
+  const std::chrono::nanoseconds gap(static_cast<int64_t>(1e9 / rate));
+  print_percentiles(name + "/bare-wakes", measure_wakes(kHops, entries, gap));
   print_stages(name, timed, appended, delivered);
 }
 
