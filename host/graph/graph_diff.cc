@@ -102,7 +102,7 @@ std::string account_text(const AccountSpec& account) {
 Parts stream_parts(const StreamSpec& stream) {
   Parts parts{
       {"name", stream.name},
-      {"schema", stream.schema == nullptr ? "" : stream.schema->name()},
+      {"schema", stream.schema == nullptr ? "" : stream.schema->version()},
       {"external", yes_no(stream.external)},
       {"unread", yes_no(stream.unread)},
       {"keep", std::to_string(stream.keep)},

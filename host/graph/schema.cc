@@ -5,6 +5,7 @@
 #include <rapidjson/error/en.h>
 #include <rapidjson/schema.h>
 #include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,7 @@
 #include "graph/json_reader.h"
 #include "graph/pattern.h"
 #include "graph/text.h"
+#include "policy/text.h"
 
 namespace sluice::graph {
 namespace {
@@ -625,7 +627,7 @@ std::string SchemaViolation::text() const {
 }
 
 struct Schema::Impl {
-  std::string name;
+  std::string name, version;
   Envelope envelope = Envelope::kPayload;
   bool compiled = true;               // the table says it all; otherwise RapidJSON is asked
   bool closed = false;                // additionalProperties: false
@@ -771,11 +773,18 @@ Result<std::shared_ptr<const Schema>> Schema::parse(std::string_view name, std::
   impl.compiled = compiler.compiled();
   impl.closed = compiler.closed();
   impl.required = std::move(compiler.required_);
+  rapidjson::StringBuffer rules;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(rules);
+  document.Accept(writer);
+  // Where the properties are is no rule of RapidJSON's.
+  const std::string_view where = impl.envelope == Envelope::kFields ? "fields" : "payload";
+  impl.version = impl.name + "@" + policy::digest(rules.GetString() + std::string(where));
   impl.oracle.emplace(document);
   return std::shared_ptr<const Schema>(std::move(schema));
 }
 
 const std::string& Schema::name() const { return impl_->name; }
+const std::string& Schema::version() const { return impl_->version; }
 
 std::optional<SchemaViolation> Schema::check(stream::FieldsView fields) const {
   if (!impl_->compiled) return impl_->ask_oracle(fields);

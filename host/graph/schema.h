@@ -45,6 +45,9 @@ class Schema {
 
   ~Schema();
   const std::string& name() const;  // file name without .json
+  // "trade_intent@3f9a1c2e": changes with what is asked, not with notes, spaces or the place of the
+  // file.
+  const std::string& version() const;
 
   // The first violation in the schema's own order (required first, then properties as listed), or
   // nothing. Hostile input is safe: at most 1 MiB, depth 32, 10,000 values, no doubled keys, valid

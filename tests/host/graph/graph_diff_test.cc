@@ -116,6 +116,30 @@ TEST_F(GraphDiff, PolicyWithAnotherTextIsAnotherPolicy) {
   EXPECT_NE(found[0].before, found[0].after);
 }
 
+// Two hosts that disagree on it would let different entries through.
+TEST_F(GraphDiff, SchemaThatAsksForSomethingElseIsAnotherOne) {
+  const std::string from = "plans: { external: true }";
+  std::string text(kFile);
+  text.replace(text.find(from), from.size(),
+               "plans: { external: true, schema: schemas/plan.json }");
+  const auto with_maximum = [](int maximum, std::string_view envelope, std::string_view note) {
+    return "{\"type\": \"object\", \"description\": \"" + std::string(note) +
+           "\", \"x-sluice-envelope\": \"" + std::string(envelope) +
+           "\", \"properties\": {\"size\": {\"maximum\": " + std::to_string(maximum) + "}}}";
+  };
+  write("schemas/plan.json", with_maximum(5, "payload", "one"));
+  const Pipeline five = pipeline(text);
+  write("schemas/plan.json", with_maximum(5, "payload", "another"));
+  EXPECT_THAT(texts(differences(five, pipeline(text))), IsEmpty());
+  for (const auto& other : {with_maximum(6, "payload", "one"), with_maximum(5, "fields", "one")}) {
+    write("schemas/plan.json", other);
+    const std::vector<Difference> found = differences(five, pipeline(text));
+    ASSERT_EQ(found.size(), 1u) << other;
+    EXPECT_EQ(found[0].part, "schema");
+    EXPECT_TRUE(found[0].before.starts_with("plan@")) << found[0].before;
+  }
+}
+
 TEST_F(GraphDiff, NameAndEngineOfThePipelineAreCompared) {
   EXPECT_THAT(after("pipeline: small\n",
                     "pipeline: small\nengine: { path: var/small, durability: commit }\n"),
