@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -64,12 +65,14 @@ class PluginFaults : public ::testing::TestWithParam<Fault> {
     }
   }
 
-  Ended run(const std::vector<std::string>& options) const {
+  Ended run(const std::vector<std::string>& options,
+            std::vector<std::string> environment = {}) const {
     std::vector<std::string> arguments = {"--plugins", SLUICE_BINARY_DIR "/tests/rogue_plugins",
                                           "run",       folder_ + "/rogue.yaml",
                                           "--input",   folder_ + "/in.ndjson"};
     arguments.insert(arguments.end(), options.begin(), options.end());
-    return Program(arguments, folder_, {"STORE=" + folder_ + "/store"}).wait();
+    environment.push_back("STORE=" + folder_ + "/store");
+    return Program(arguments, folder_, environment).wait();
   }
 
   // Values of `field` over a stream, in order.
@@ -134,10 +137,13 @@ class OtherPluginFaults : public PluginFaults {};
 
 TEST_F(OtherPluginFaults, AThrowFromALibraryWithACppLibraryOfItsOwnStaysThere) {
   write_pipeline("rogue_static.rogue");
+  // A C++ library that ends with its plugin leaves the memory it kept for exceptions.
+  const char* asan = std::getenv("ASAN_OPTIONS");
+  const std::string leaks = std::string(asan == nullptr ? "" : asan) + ":detect_leaks=0";
   for (const char* wish : {"throw", "throw_int", "throw_null"}) {
     write_entries(wish);
     std::filesystem::remove_all(folder_ + "/store");
-    const Ended ended = run({});
+    const Ended ended = run({}, {"ASAN_OPTIONS=" + leaks});
     EXPECT_EQ(ended.exit_code, kFine) << wish << ended.err;
     EXPECT_EQ(values("out", "id"), all_but(kBad)) << wish;
     EXPECT_EQ(values("dead", "sluice.reason"), std::vector<std::string>{"exception"}) << wish;
@@ -175,6 +181,9 @@ TEST_F(OtherPluginFaults, AnActThatCrashesIsNeverGivenUpOnByItself) {
 
 // The store cannot open its next segment, and that is a failure of the device.
 TEST_F(OtherPluginFaults, LeakedDescriptorsEndTheRunAndTheNextOneGoesOn) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer asks by a pipe what memory is an object";
+#endif
   write_pipeline("rogue", 1);
   write_entries("leak_descriptors", 2);
   rlimit before{};
