@@ -1,8 +1,9 @@
 // The quick way through most JSON documents; links libsimdjson.
 //
-// Plain is an object in ASCII without escapes, and without numbers that have an exponent or more
-// than 40 characters. Here simdjson is as strict as RapidJSON, which reads all else and says what
-// is wrong with it: a reader asks this one first and begins anew when it says no.
+// Plain is an object of at most 64 KiB in ASCII without escapes, and without numbers that have an
+// exponent or more than 40 characters. Here simdjson is as strict as RapidJSON, which reads all
+// else and says what is wrong with it: a reader asks this one first and begins anew when it says
+// no.
 #pragma once
 
 #include <simdjson.h>
@@ -29,7 +30,7 @@ class PlainJson {
   bool read(const char* bytes, size_t size, Handler& handler) {
     namespace ondemand = simdjson::ondemand;
     const std::string_view text(bytes, size);
-    if (!is_ascii(text) || text.find('\\') != text.npos) return false;
+    if (size > kBytesMax || !is_ascii(text) || text.find('\\') != text.npos) return false;
     end_ = bytes + size;
     ondemand::document document;
     ondemand::object object;
@@ -41,6 +42,9 @@ class PlainJson {
   }
 
  private:
+  // simdjson keeps six bytes of memory for each of the largest document.
+  static constexpr size_t kBytesMax = 64 << 10;
+
   // As deep as the handler lets it.
   template <typename Handler>
   bool read_object(simdjson::ondemand::object& object, Handler& handler) {
