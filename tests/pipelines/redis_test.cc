@@ -595,8 +595,10 @@ TEST_F(RedisTest, AMirrorOfWhatIsInUseOrNotEmptyIsRefusedAndChangesNothing) {
   std::ofstream(to + "/notes.txt") << "mine";
   EXPECT_EQ(mirror({"--to", to}).exit_code, 4);
   std::filesystem::remove_all(to);
-  Ended moved = mirror({"--to", to});
+  Ended moved = mirror({"--to", to, "--format", "json"});
   EXPECT_EQ(moved.exit_code, 0) << moved.err;
+  EXPECT_THAT(moved.out, AllOf(HasSubstr(R"("did":"mirror")"), HasSubstr(R"("same":true)"),
+                               HasSubstr(R"({"name":"in","entries":1,"groups":1,"pending":0})")));
   EXPECT_EQ(mirror({"--to", to, "--verify"}).exit_code, 0);
 
   const Ended back = mirror({"--from", to});
@@ -607,6 +609,8 @@ TEST_F(RedisTest, AMirrorOfWhatIsInUseOrNotEmptyIsRefusedAndChangesNothing) {
   const Ended differs = mirror({"--to", to, "--verify"});
   EXPECT_EQ(differs.exit_code, 1);
   EXPECT_THAT(differs.out, HasSubstr("is only on the first"));
+  EXPECT_THAT(mirror({"--to", to, "--verify", "--format", "json"}).out,
+              AllOf(HasSubstr(R"("did":"verify")"), HasSubstr(R"("same":false)")));
 }
 
 TEST_F(RedisTest, HalfOfAMirrorIsStartedByNobody) {
