@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "redis/entries.h"
 #include "redis/errors.h"
 #include "redis/names.h"
@@ -97,7 +98,8 @@ HostLease::HostLease(Options options, Network& network)
 Result<std::unique_ptr<HostLease>> HostLease::join(Options options, Network& network) {
   std::unique_ptr<HostLease> lease(new HostLease(std::move(options), network));
   SLUICE_TRY(lease->enter());
-  lease->thread_ = std::thread([self = lease.get()] { self->keep(); });
+  SLUICE_ASSIGN(thread, start_thread([self = lease.get()] { self->keep(); }));
+  lease->thread_ = std::move(thread);
   return lease;
 }
 
