@@ -36,6 +36,9 @@ class FaultyTrade : public TradeTest {
     for (const char* part : {"/pipelines", "/lua"})
       fs::copy(SLUICE_SOURCE_DIR + std::string(part), folder_ + "/copy" + part,
                fs::copy_options::recursive);
+    // An order killed between its send and its record is asked for three seconds later, from when
+    // its cooldown then counts: a plan that close behind it would rightly end otherwise.
+    rewrite(folder_ + "/copy/lua/p33.lua", "cooldown = 15 * s", "cooldown = 5 * s");
     write_pipeline("commit");
   }
 
@@ -161,8 +164,14 @@ class FaultyTrade : public TradeTest {
  private:
   static void replace(std::string& text, const std::string& what, const std::string& with) {
     const size_t at = text.find(what);
-    if (at == text.npos) throw std::runtime_error("trade.yaml has no \"" + what + "\"");
+    if (at == text.npos) throw std::runtime_error("the file has no \"" + what + "\"");
     text.replace(at, what.size(), with);
+  }
+  static void rewrite(const std::string& path, const std::string& what, const std::string& with) {
+    std::ifstream file(path);
+    std::string text(std::istreambuf_iterator<char>(file), {});
+    replace(text, what, with);
+    std::ofstream(path) << text;
   }
 
   mutable std::mutex mutex_;
