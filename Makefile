@@ -59,7 +59,7 @@ crash: build  ## kill the trade pipeline at every change of its store, fail ever
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/named_faults_test
 	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/scarcity_test
 	@$(BUILD)/tests/plugin_faults_test
-	@$(BUILD)/tests/engine_test --gtest_filter='*PowerLoss*'
+	@SLUICE_CRASH_POINTS=all $(BUILD)/tests/engine_test --gtest_filter='*PowerLoss*'
 
 mutants: install-deps  ## does each of the wrong versions fail a test? (MUTANTS=short: the old defects)
 	@cmake --preset mutants $(LAUNCHER)
