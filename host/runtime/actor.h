@@ -31,6 +31,15 @@ class Waker {
     condition_.notify_all();
   }
 
+  // As `wake`, but of several threads that sleep one alone.
+  void wake_one() {
+    {
+      const std::lock_guard lock(mutex_);
+      ++generation_;
+    }
+    condition_.notify_one();
+  }
+
   uint64_t generation() const {
     const std::lock_guard lock(mutex_);
     return generation_;

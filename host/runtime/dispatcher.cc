@@ -36,7 +36,7 @@ void Dispatcher::again(ItemPtr item) { ready_.push_front(std::move(item)); }
 
 void Dispatcher::wait(ItemPtr item, WallTime until) {
   const uint64_t ticket = ++last_ticket_;
-  for (const std::string& key : item->wait_keys) by_key_.emplace(key, ticket);
+  for (const std::string& key : item->wait_keys) tickets_of(*item, key).emplace(key, ticket);
   timers_.emplace(until, ticket);
   waiting_.emplace(ticket, Waiting{std::move(item), until});
 }
@@ -65,6 +65,14 @@ void Dispatcher::release_key(std::string_view key, std::vector<std::string>& rel
     release(found->second, released);
 }
 
+bool Dispatcher::release_turn(std::string_view key, std::vector<std::string>& released) {
+  const auto first = contests_.lower_bound(key);
+  if (first == contests_.end() || first->first != key) return false;
+  waiting_.find(first->second)->second.item->turn_key = key;
+  release(first->second, released);
+  return true;
+}
+
 std::optional<WallTime> Dispatcher::next_due() const {
   if (timers_.empty()) return std::nullopt;
   return timers_.begin()->first;
@@ -76,21 +84,28 @@ void Dispatcher::release(uint64_t ticket, std::vector<std::string>& released) {
   timers_.erase({found->second.until, ticket});
   waiting_.erase(found);
   for (std::string& key : item->wait_keys) {
-    const auto [first, last] = by_key_.equal_range(key);
+    Tickets& tickets = tickets_of(*item, key);
+    const auto [first, last] = tickets.equal_range(key);
     for (auto at = first; at != last; ++at) {
       if (at->second != ticket) continue;
-      by_key_.erase(at);
+      tickets.erase(at);
       break;
     }
     released.push_back(std::move(key));
   }
   item->wait_keys.clear();
+  item->contested_key.clear();
   make_ready(std::move(item));
 }
 
 void Dispatcher::make_ready(ItemPtr item) {
-  auto& queue = item->phase == Phase::kAct ? acting_ : ready_;
-  queue.push_back(std::move(item));
+  if (item->phase == Phase::kAct) {
+    acting_.push_back(std::move(item));
+  } else if (item->turn_key.empty()) {
+    ready_.push_back(std::move(item));
+  } else {
+    ready_.push_front(std::move(item));
+  }
 }
 
 }  // namespace sluice::runtime

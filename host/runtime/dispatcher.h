@@ -47,8 +47,13 @@ class Dispatcher {
   // Items whose time has come become ready. Appends the keys they no longer wait for to `released`.
   void release_due(WallTime now, std::vector<std::string>& released);
 
-  // Items that wait for `key` become ready. Same.
+  // Items that wait for `key` and do not contest it become ready. Same.
   void release_key(std::string_view key, std::vector<std::string>& released);
+
+  // The first item that contests `key` becomes ready before others: it is its turn. False when
+  // there is none. Same.
+  bool release_turn(std::string_view key, std::vector<std::string>& released);
+  bool is_contested(std::string_view key) const { return contests_.contains(key); }
 
   std::optional<WallTime> next_due() const;
 
@@ -62,6 +67,11 @@ class Dispatcher {
   void release(uint64_t ticket, std::vector<std::string>& released);
   void make_ready(ItemPtr item);
 
+  using Tickets = std::multimap<std::string, uint64_t, std::less<>>;  // of one key: oldest first
+  Tickets& tickets_of(const Item& item, std::string_view key) {
+    return key == item.contested_key ? contests_ : by_key_;
+  }
+
   struct Waiting {
     ItemPtr item;
     WallTime until;
@@ -71,7 +81,7 @@ class Dispatcher {
   std::deque<ItemPtr> acting_;
   std::map<uint64_t, Waiting> waiting_;  // by ticket
   std::set<std::pair<WallTime, uint64_t>> timers_;
-  std::multimap<std::string, uint64_t, std::less<>> by_key_;
+  Tickets by_key_, contests_;
   std::unordered_map<std::string, std::deque<ItemPtr>> held_;  // an empty queue: key in use
   uint64_t last_ticket_ = 0;
   size_t size_ = 0;

@@ -57,14 +57,18 @@ struct Item {
   };
   std::optional<Doom> doom;
 
-  // Waiting.
+  // Waiting. Those that lost a claim and wait for its key get it one after the other: called all
+  // at once, all but one would lose it again.
   std::vector<std::string> wait_keys;
+  std::string contested_key;  // one of wait_keys; empty: any change is for all who wait
+  std::string turn_key;       // it was called for this one, others wait behind it
 
   // External stages.
   std::string idempotency_key;
   stream::Fields request;
   stream::Fields outcome;
   WallTime requested_at{};
+  stream::CommitSeq request_seq = 0;  // of the commit that holds the request
   bool recovered = false;
   uint32_t act_failures = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 #include "base/log.h"
@@ -25,6 +26,8 @@ constexpr stream::milliseconds kMarkerTtl{24 * 3600 * 1000};
 
 // Of one call that renews entries.
 constexpr size_t kRenewedMax = 256;
+
+bool is_suspect(const Item& item) { return item.delivery.delivery_count >= kSuspectDeliveries; }
 
 bool same_value(const std::optional<stream::KeyValue>& a,
                 const std::optional<stream::KeyValue>& b) {
@@ -148,7 +151,7 @@ class Stage::Acting final : public Actor {
 
   const std::string& name() const override { return name_; }
   Progress step() override { return stage_.act(*this); }
-  Waker& waker() override { return stage_.waker_; }
+  Waker& waker() override { return stage_.acts_waker_; }
 
  private:
   Stage& stage_;
@@ -265,14 +268,18 @@ void Stage::stream_appended(stream::StreamId stream) {
 
 void Stage::key_changed(std::string_view key) {
   std::vector<std::string> released;
+  bool contested = false;
   {
     const std::lock_guard lock(mutex_);
     dispatcher_.release_key(key, released);
     unwatch(released);
     for (Parking* parking : parking_)
-      parking->changed = parking->changed || std::ranges::count(parking->keys, key) > 0;
+      parking->changed = parking->changed || (key != parking->item.contested_key &&
+                                              std::ranges::count(parking->item.wait_keys, key) > 0);
+    contested = dispatcher_.is_contested(key);
+    if (contested) turns_due_.emplace(key);
   }
-  if (!released.empty()) waker_.wake();
+  if (!released.empty() || contested) waker_.wake();
 }
 
 bool Stage::idle() const {
@@ -289,7 +296,9 @@ bool Stage::idle() const {
 bool Stage::quiet() const {
   {
     const std::lock_guard lock(mutex_);
-    if (out_ > 0 || reading_ || dispatcher_.has_ready() || dispatcher_.has_acts()) return false;
+    if (out_ > 0 || reading_ || dispatcher_.has_ready() || dispatcher_.has_acts() ||
+        !turns_due_.empty())
+      return false;
   }
   for (const Input& input : inputs_) {
     if (!input.spec->external && context_.store->lag(input.group) > 0) return false;
@@ -485,7 +494,7 @@ ItemPtr Stage::make_item(stream::Delivery delivery, size_t wire) const {
   const stream::FieldsView fields = item->delivery.entry.fields.view();
   if (spec_.order_by) item->order_key = find_value(fields, *spec_.order_by).value_or("");
   if (item->delivery.delivery_count > 1) {
-    item->alone = item->delivery.delivery_count >= kSuspectDeliveries;
+    item->alone = is_suspect(*item);
     if (external_ && !SLUICE_MUTANT(act_forgotten)) {
       if (const Status recalled = recall_request(*item); !recalled.is_ok())
         item->doom = {"store_error", recalled.text()};
@@ -508,12 +517,34 @@ void Stage::unwatch(const std::vector<std::string>& keys) {
 
 // --- A step of a worker ---
 
+// A contested key that is free goes to the first who waits for it. One that is held tells of its
+// end, or runs out: then the time is up of those who wait.
+Status Stage::give_turns() {
+  std::vector<std::string> due;
+  {
+    const std::lock_guard lock(mutex_);
+    // One at a time; where it is somebody's turn it is looked at again when that one is done.
+    std::ranges::set_difference(turns_due_, turns_out_, std::back_inserter(due));
+    for (const std::string& key : due) turns_due_.erase(key);
+  }
+  for (const std::string& key : due) {
+    SLUICE_ASSIGN(held, context_.store->get(key));
+    if (held) continue;
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> released;
+    if (dispatcher_.release_turn(key, released)) turns_out_.insert(key);
+    unwatch(released);
+  }
+  return Status::ok();
+}
+
 Progress Stage::step(Worker& worker) {
   Progress progress;
   // Nobody tends while somebody reads.
   if (worker.under_way && is_tend_due()) progress.error = finish_commit(worker);
   if (!progress.error.is_ok()) return progress;
   if (context_.shared) progress.error = tend();
+  if (progress.error.is_ok()) progress.error = give_turns();
   if (!progress.error.is_ok()) return progress;
   std::vector<ItemPtr> batch;
   const auto take = [&] {
@@ -548,7 +579,7 @@ Progress Stage::step(Worker& worker) {
         progress.next_due = due;
     }
   }
-  if (acts && !actings_.empty()) waker_.wake();
+  if (acts) acts_waker_.wake_one();
   if (!progress.error.is_ok()) return progress;
   // Who must be alone sees what all before it did.
   if (worker.under_way && (batch.empty() || batch.front()->alone)) {
@@ -593,9 +624,7 @@ Status Stage::recall_request(Item& item) const {
 }
 
 Status Stage::mark_in_flight(Item& item) {
-  if (item.delivery.delivery_count < kSuspectDeliveries || item.phase != Phase::kProcess ||
-      item.marked)
-    return Status::ok();
+  if (!is_suspect(item) || item.phase != Phase::kProcess || item.marked) return Status::ok();
   const std::string key = marker_key(item);
   SLUICE_ASSIGN(marker, context_.store->get(key));
   const uint64_t crashes = marker ? parse_count(marker->bytes) : 0;
@@ -679,8 +708,14 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
           planned.shown.push_back({failure.key, failure.met_value});
       }
       item->wait_keys = std::move(call.wait_keys);
+      for (const ConditionFailure& failure : item->failures) {
+        if (failure.kind == stream::ConditionKind::kClaim &&
+            std::ranges::count(item->wait_keys, failure.key) > 0)
+          item->contested_key = failure.key;
+      }
       // What failed before the wait is not what the stage will meet after it.
       item->failures.clear();
+      item->alone = is_suspect(*item);
       break;
     case SLUICE_ACT:
       if (external_ && item->phase == Phase::kProcess) return begin_act(worker, std::move(item));
@@ -875,7 +910,8 @@ Status Stage::concluded(Committing& committing, Result<stream::CommitResult> com
 Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
                        stream::CommitSeq seq) {
   std::vector<Planned>& planned = committing.planned;
-  std::vector<ItemPtr> to_act;
+  end_turns(planned);
+  std::vector<ItemPtr> to_act, again;
   std::vector<Measure> measures;
   for (size_t i = 0; i < committing.units.size(); ++i) {
     if (committing.owners[i] == planned.size()) continue;
@@ -883,18 +919,11 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
     plan.unit = std::move(committing.units[i]);
     if (outcomes[i].state == stream::UnitState::kApplied)
       std::ranges::move(plan.measures, std::back_inserter(measures));
-    apply(std::move(plan), outcomes[i], to_act);
+    apply(std::move(plan), outcomes[i], to_act, again);
   }
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
-  // The world may only be touched for what a power cut cannot take back.
-  if (!to_act.empty()) {
-    if (!SLUICE_MUTANT(act_before_flush)) SLUICE_TRY(context_.store->flush(seq));
-    const std::lock_guard lock(mutex_);
-    for (ItemPtr& item : to_act) {
-      --out_;
-      dispatcher_.act(std::move(item));
-    }
-  }
+  for (const ItemPtr& item : to_act) item->request_seq = seq;
+  hand_back(std::move(to_act), std::move(again));
   for (Planned& plan : planned) {
     if (plan.item == nullptr) continue;  // applied above
     if (plan.action == Planned::Action::kPark) {
@@ -908,14 +937,35 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
   for (Stage* stage : upstream_) {
     if (stage->blocked_) stage->wake();
   }
-  if (!to_act.empty()) waker_.wake();
   return Status::ok();
 }
 
-void Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
-                  std::vector<ItemPtr>& to_act) {
+void Stage::hand_back(std::vector<ItemPtr> to_act, std::vector<ItemPtr> again) {
+  {
+    const std::lock_guard lock(mutex_);
+    out_ -= to_act.size() + again.size();
+    for (ItemPtr& item : to_act) dispatcher_.act(std::move(item));
+    // The last one first, as each goes before all others: they stay in their order.
+    for (ItemPtr& item : std::views::reverse(again)) dispatcher_.again(std::move(item));
+  }
+  if (!to_act.empty()) acts_waker_.wake_one();
+}
+
+// Whoever was called for a key has claimed it by now or makes way for the next.
+void Stage::end_turns(std::vector<Planned>& planned) {
+  const std::lock_guard lock(mutex_);
+  for (Planned& plan : planned) {
+    if (plan.item->turn_key.empty()) continue;
+    turns_out_.erase(plan.item->turn_key);
+    turns_due_.insert(std::exchange(plan.item->turn_key, {}));
+  }
+}
+
+void Stage::apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act,
+                  std::vector<ItemPtr>& again) {
   if (outcome.state == stream::UnitState::kConditionFailed) {
-    unmet(std::move(planned), outcome);
+    unmet(*planned.item, planned.unit, outcome);
+    (planned.item->phase == Phase::kAct ? to_act : again).push_back(std::move(planned.item));
     return;
   }
   if (outcome.state == stream::UnitState::kFenced) {
@@ -934,9 +984,9 @@ void Stage::apply(Planned planned, const stream::UnitOutcome& outcome,
   finish(std::move(planned.item));
 }
 
-void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
-  Item& item = *planned.item;
-  const stream::Condition& condition = planned.unit.conditions[outcome.failed_condition];
+// Notes what the condition met, for the next call.
+void Stage::unmet(Item& item, const stream::Unit& unit, const stream::UnitOutcome& outcome) {
+  const stream::Condition& condition = unit.conditions[outcome.failed_condition];
   ConditionFailure failure;
   failure.kind = condition.kind;
   failure.key = condition.key;
@@ -961,41 +1011,38 @@ void Stage::unmet(Planned planned, const stream::UnitOutcome& outcome) {
     item.failures.push_back(std::move(failure));
   }
   item.alone = true;
-  const std::lock_guard lock(mutex_);
-  --out_;
-  if (item.phase == Phase::kAct) {
-    dispatcher_.act(std::move(planned.item));
-  } else {
-    dispatcher_.again(std::move(planned.item));
-  }
 }
 
 // A change between the call and the watch would wake nobody: watched first, then looked at once
 // more, and what is reported between that look and the wait is seen by `parking`.
 void Stage::park(ItemPtr item, std::span<const ShownValue> shown, WallTime until) {
-  Parking parking{item->wait_keys};
+  Parking parking{*item};
   {
     const std::lock_guard lock(mutex_);
     parking_.push_back(&parking);
   }
-  const bool changed = has_changed(item->wait_keys, shown);
+  const bool changed = has_changed(*item, shown);
   const std::lock_guard lock(mutex_);
   std::erase(parking_, &parking);
   --out_;
   if ((changed || parking.changed) && !SLUICE_MUTANT(wake_missed)) {
     unwatch(item->wait_keys);
     item->wait_keys.clear();
+    item->contested_key.clear();
     dispatcher_.again(std::move(item));
     return;
   }
+  if (!item->contested_key.empty()) turns_due_.insert(item->contested_key);
   dispatcher_.wait(std::move(item), until);
 }
 
-// Watches `keys`; true when one of them is not what was shown.
-bool Stage::has_changed(const std::vector<std::string>& keys, std::span<const ShownValue> shown) {
+// Watches what `item` waits for; true when it is not what was shown. Of a contested key that does
+// not matter: it is looked at for whose turn it is.
+bool Stage::has_changed(const Item& item, std::span<const ShownValue> shown) {
   bool changed = false;
-  for (const std::string& key : keys) {
+  for (const std::string& key : item.wait_keys) {
     context_.store->watch(key);
+    if (key == item.contested_key) continue;
     const auto seen = std::ranges::find(shown, key, &ShownValue::key);
     if (seen == shown.end()) continue;
     const auto now = context_.store->get(key);
@@ -1038,8 +1085,13 @@ Progress Stage::act(Acting& acting) {
     item = dispatcher_.take_act();
     if (item == nullptr) return progress;
     ++out_;
+    if (dispatcher_.has_acts()) acts_waker_.wake_one();
   }
   progress.worked = true;
+  // The world may only be touched for what a power cut cannot take back. Waited for here, the
+  // worker goes on meanwhile, and one sync does for several.
+  if (!SLUICE_MUTANT(act_before_flush)) progress.error = context_.store->flush(item->request_seq);
+  if (!progress.error.is_ok()) return progress;
   ++counts_.acts;
   acting.arena.reset();
   acting.call.begin(item.get(), nullptr, &acting.random);

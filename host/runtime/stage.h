@@ -137,7 +137,7 @@ class Stage {
   struct Committing;
   // An item on its way into a wait, while the keys it waits for are looked at once more.
   struct Parking {
-    const std::vector<std::string>& keys;
+    const Item& item;
     bool changed = false;
   };
   struct NextRead {
@@ -168,6 +168,7 @@ class Stage {
 
   // Of workers
   Progress step(Worker& worker);
+  Status give_turns();
   Status recall_request(Item& item) const;
   Status mark_in_flight(Item& item);
   Planned evaluate(Worker& worker, ItemPtr item);
@@ -182,10 +183,13 @@ class Stage {
                    bool reads_on = false);
   Status conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
                   stream::CommitSeq seq);
-  void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act);
-  void unmet(Planned planned, const stream::UnitOutcome& outcome);
+  void hand_back(std::vector<ItemPtr> to_act, std::vector<ItemPtr> again);
+  void end_turns(std::vector<Planned>& planned);
+  void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act,
+             std::vector<ItemPtr>& again);
+  void unmet(Item& item, const stream::Unit& unit, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, std::span<const ShownValue> shown, WallTime until);
-  bool has_changed(const std::vector<std::string>& keys, std::span<const ShownValue> shown);
+  bool has_changed(const Item& item, std::span<const ShownValue> shown);
   void report(const Planned& planned);
   void count_policy_error(std::string_view hook);
   Progress act(Acting& acting);
@@ -215,7 +219,8 @@ class Stage {
 
   StageCounts counts_;
   std::vector<std::atomic<uint64_t>> hook_errors_;  // by index in the kind's hooks
-  Waker waker_;
+  Waker waker_;                                     // of the workers
+  Waker acts_waker_;  // of the acts; whoever takes one and sees more wakes another
   // By wire: entries may be there that nobody has asked for.
   std::vector<std::atomic<bool>> has_more_;
   std::atomic<bool> intake_stopped_{false};
@@ -232,6 +237,8 @@ class Stage {
   bool reading_missed_ = false;  // another one wanted to meanwhile
   Micros tend_at_{0};
   std::vector<Parking*> parking_;
+  std::set<std::string> turns_due_;  // contested keys to look at
+  std::set<std::string> turns_out_;  // contested keys for which an item is called
 };
 
 }  // namespace sluice::runtime

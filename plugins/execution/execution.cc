@@ -278,14 +278,12 @@ Verdict Execution::process(const Entry& entry, Unit& unit) {
   const std::string lock = lock_key(entry, *order);
   if (failure && failure->key == lock) {
     unit.log(diag_ ? SLUICE_LOG_INFO : SLUICE_LOG_DEBUG, "LOCK_WAIT: " + order->symbol);
-    // Read here as well: one that is gone by now is tried for again at once, and one that goes
-    // before this order is parked wakes it all the same.
+    // Its text says until when it holds at most; it goes earlier when its order ends. Orders that
+    // wait for it get it in turn, and whoever takes one that is gone by now has it no longer.
     const Value held = unit.get(lock);
-    if (!held) return wait({lock}, now);
-    // Its text says until when it holds at most; it goes earlier when its order ends.
     const std::string_view text = held.text();
     const auto until = trade::read_integer(text.substr(text.find(' ') + 1));
-    const Time free = until ? Time(Duration(*until)) : valid_until;
+    const Time free = until ? Time(Duration(*until)) : held ? valid_until : now + kLockTtl;
     // One that should be gone and is not was made under a clock that was ahead of this one.
     const Time at = free > now ? free : now + kLockLook;
     return wait({lock}, std::min(at, valid_until));

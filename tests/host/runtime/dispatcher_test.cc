@@ -78,6 +78,34 @@ TEST(DispatcherWait, AKeyOrTheTimeReleasesOnce) {
   EXPECT_FALSE(dispatcher.next_due());
 }
 
+TEST(DispatcherWait, ThoseThatContestAKeyGetItInTurnAndFirst) {
+  Dispatcher dispatcher;
+  for (uint64_t i = 1; i <= 4; ++i) dispatcher.add(item(i));
+  std::vector<ItemPtr> out;
+  dispatcher.take(out, 3);
+  for (ItemPtr& waits : out) {
+    waits->wait_keys = {"other", "lock"};
+    if (waits->delivery.entry.id.seq != 2) waits->contested_key = "lock";
+    dispatcher.wait(std::move(waits), from_ms(100));
+  }
+  EXPECT_TRUE(dispatcher.is_contested("lock"));
+  EXPECT_FALSE(dispatcher.is_contested("other"));
+
+  std::vector<std::string> released;
+  dispatcher.release_key("lock", released);
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{4, 2}));
+  dispatcher.add(item(5));
+  EXPECT_TRUE(dispatcher.release_turn("lock", released));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{1, 5}));
+  EXPECT_EQ(out[0]->turn_key, "lock");
+  EXPECT_FALSE(dispatcher.release_turn("other", released));
+  dispatcher.release_key("other", released);
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{3}));
+  EXPECT_FALSE(dispatcher.is_contested("lock"));
+  EXPECT_FALSE(dispatcher.release_turn("lock", released));
+  EXPECT_FALSE(dispatcher.next_due());
+}
+
 TEST(DispatcherTakeAct, ActsHaveTheirOwnQueueAlsoAfterAWait) {
   Dispatcher dispatcher;
   dispatcher.add(item(1));

@@ -240,6 +240,34 @@ TEST_F(RuntimeTest, WhatChangedSinceAConditionFailedEndsTheWaitAtOnce) {
   EXPECT_EQ(entries("out").front().id.ms, 1735689600000u);  // not when the wait would have ended
 }
 
+// Called all at once whenever the slot is free, they would be called some 800 times.
+TEST_F(RuntimeTest, ThoseThatContestAKeyGetItInTurn) {
+  load_stages("  holder: { use: probe.holder, from: in, to: { out: out }, batch: 10 }\n");
+  open_recorded();
+  std::string lines;
+  std::vector<std::string> holders;
+  for (int i = 0; i < 40; ++i) {
+    const bool leaves = i % 10 == 5 && i > 10;
+    lines += R"({"timestamp":"2025-01-01T00:00:00Z","id":")" + std::to_string(i) + '"' +
+             (leaves ? R"(,"do":"leave"})" : "}") + '\n';
+    if (!leaves) holders.push_back(std::to_string(i));
+  }
+  run(lines);
+  EXPECT_THAT(entries("dead"), IsEmpty());
+  EXPECT_EQ(values("out", "id"), holders);
+  // 20 ms each and no pause behind those that left.
+  EXPECT_EQ(entries("out").back().id.ms, 1735689600000u + 20 * holders.size());
+  EXPECT_LE(std::stoi(values("out", "calls").back()), 3 * 40);
+}
+
+TEST_F(RuntimeTest, WithThreadsThoseThatContestAKeyAllGetIt) {
+  load_stages("  holder: { use: probe.holder, from: in, to: { out: out }, batch: 10 }\n");
+  open_wall();
+  EXPECT_EQ(run(numbered(50)), RunEnd::kDrained);
+  EXPECT_THAT(entries("out"), SizeIs(50));
+  EXPECT_THAT(entries("dead"), IsEmpty());
+}
+
 TEST_F(RuntimeTest, EntriesOfOneKeyStayInOrderBehindAParkedOne) {
   load_stages(
       "  gate: { use: probe.gate, from: in, to: { out: out, late: out }, order_by: symbol }\n");

@@ -497,6 +497,8 @@ class Verdict {
 inline Verdict ack() { return Verdict(SLUICE_ACK); }
 
 // The entry stays pending and parked; called again as soon as one of `keys` changes, or at `until`.
+// A key whose claim has just failed is a lock: entries that wait for it are called in turn, one at
+// a time and when it is gone. A key that expires wakes nobody: that is what `until` is for.
 inline Verdict wait(std::vector<std::string> keys, Time until) {
   Verdict verdict(SLUICE_WAIT);
   verdict.keys_ = std::move(keys);

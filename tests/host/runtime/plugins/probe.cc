@@ -243,6 +243,38 @@ class Sender {
   const bool die_;
 };
 
+// External: holds `slot` while it acts, for 20 ms; one at a time. `do: leave` is done when the slot
+// is free. Tells how often it was called so far.
+class Holder {
+ public:
+  static constexpr sluice::Info kInfo{
+      .kind = "holder", .doc = "Holds the slot.", .type = SLUICE_EXTERNAL};
+  static constexpr sluice_port kOutputs[] = {{.name = "out", .doc = "Had it."}};
+  explicit Holder(const sluice::Settings&) {}
+
+  Verdict process(const Entry& entry, Unit& unit) {
+    ++calls_;
+    if (entry["do"] == "leave" && !unit.get("slot")) return sluice::ack();
+    if (unit.failure()) return sluice::wait({"slot"}, unit.now() + std::chrono::seconds(60));
+    unit.claim("slot", entry.id(), std::chrono::seconds(60));
+    return sluice::act("key-" + std::string(entry["id"]), Record{});
+  }
+
+  sluice::Act act(const sluice::Request& request, sluice::World&) {
+    if (request.recovered()) return sluice::done(Record{});
+    return sluice::later(std::chrono::milliseconds(20));
+  }
+
+  Verdict settle(const Entry& entry, const sluice::Request&, const sluice::Outcome&, Unit& unit) {
+    unit.erase("slot");
+    unit.emit("out", Record{{"id", entry["id"]}, {"calls", std::to_string(calls_)}});
+    return sluice::ack();
+  }
+
+ private:
+  std::atomic<int> calls_{0};
+};
+
 // A source: emits numbers from its position on, `count` of them, one every `interval`.
 class Ticker {
  public:
@@ -321,4 +353,4 @@ class Tally {
 }  // namespace
 
 SLUICE_PLUGIN("probe", "1.0.0", Copy, Dedup, Sum, Stubborn, Picky, Gate, Taker, Permit, Asker,
-              Sender, Ticker, Counting, Tally)
+              Sender, Holder, Ticker, Counting, Tally)
