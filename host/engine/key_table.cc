@@ -281,11 +281,16 @@ size_t KeyTable::size() const {
   return size;
 }
 
+// By chunks and not by slots: whoever puts the keys into another table in the order of their slots
+// fills it from one end, and each probe runs through what is full already.
 void KeyTable::visit_shard(size_t shard, const std::function<void(const Found&)>& visit) const {
-  for (const Slot& slot : shards_[shard].slots) {
-    if (slot.ref == kNone) continue;
-    const char* record = at(shards_[shard], slot.ref);
-    visit(found(record, read_head(record)));
+  for (const Chunk& chunk : shards_[shard].chunks) {
+    for (uint32_t offset = 0; offset < chunk.used;) {
+      const char* record = chunk.bytes.get() + offset;
+      const Head head = read_head(record);
+      if (!head.dead) visit(found(record, head));
+      offset += static_cast<uint32_t>(head.record_size());
+    }
   }
 }
 
