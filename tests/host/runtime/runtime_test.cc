@@ -260,6 +260,21 @@ TEST_F(RuntimeTest, ThoseThatContestAKeyGetItInTurn) {
   EXPECT_LE(std::stoi(values("out", "calls").back()), 3 * 40);
 }
 
+// The slot is free again before those that lost it are told, and nothing is written later that
+// could wake them.
+TEST_F(RuntimeTest, AKeyThatIsFreeBeforeTheWaitBeginsIsGivenAtOnce) {
+  load_stages(
+      "  holder: { use: probe.holder, from: in, to: { out: out }, batch: 10, with: { hold: 0s } "
+      "}\n");
+  open_recorded();
+  std::string lines;
+  for (int i = 0; i < 30; ++i)
+    lines += R"({"timestamp":"2025-01-01T00:00:00Z","id":")" + std::to_string(i) + "\"}\n";
+  run(lines);
+  ASSERT_THAT(entries("out"), SizeIs(30));
+  EXPECT_EQ(entries("out").back().id.ms, 1735689600000u);
+}
+
 TEST_F(RuntimeTest, WithThreadsThoseThatContestAKeyAllGetIt) {
   load_stages("  holder: { use: probe.holder, from: in, to: { out: out }, batch: 10 }\n");
   open_wall();

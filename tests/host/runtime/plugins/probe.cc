@@ -243,14 +243,16 @@ class Sender {
   const bool die_;
 };
 
-// External: holds `slot` while it acts, for 20 ms; one at a time. `do: leave` is done when the slot
-// is free. Tells how often it was called so far.
+// External: holds `slot` while it acts, for `hold`; one at a time. `do: leave` is done when the
+// slot is free. Tells how often it was called so far.
 class Holder {
  public:
   static constexpr sluice::Info kInfo{
       .kind = "holder", .doc = "Holds the slot.", .type = SLUICE_EXTERNAL};
   static constexpr sluice_port kOutputs[] = {{.name = "out", .doc = "Had it."}};
-  explicit Holder(const sluice::Settings&) {}
+  static constexpr sluice_param kSettings[] = {
+      {.name = "hold", .doc = "How long.", .type = SLUICE_DURATION, .default_text = "20ms"}};
+  explicit Holder(const sluice::Settings& settings) : hold_(settings.duration("hold")) {}
 
   Verdict process(const Entry& entry, Unit& unit) {
     ++calls_;
@@ -261,8 +263,8 @@ class Holder {
   }
 
   sluice::Act act(const sluice::Request& request, sluice::World&) {
-    if (request.recovered()) return sluice::done(Record{});
-    return sluice::later(std::chrono::milliseconds(20));
+    if (request.recovered() || hold_ == sluice::Duration(0)) return sluice::done(Record{});
+    return sluice::later(hold_);
   }
 
   Verdict settle(const Entry& entry, const sluice::Request&, const sluice::Outcome&, Unit& unit) {
@@ -272,6 +274,7 @@ class Holder {
   }
 
  private:
+  const sluice::Duration hold_;
   std::atomic<int> calls_{0};
 };
 
