@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <ranges>
 #include <utility>
 
 #include "base/log.h"
@@ -946,7 +945,8 @@ void Stage::hand_back(std::vector<ItemPtr> to_act, std::vector<ItemPtr> again) {
     out_ -= to_act.size() + again.size();
     for (ItemPtr& item : to_act) dispatcher_.act(std::move(item));
     // The last one first, as each goes before all others: they stay in their order.
-    for (ItemPtr& item : std::views::reverse(again)) dispatcher_.again(std::move(item));
+    for (auto item = again.rbegin(); item != again.rend(); ++item)
+      dispatcher_.again(std::move(*item));
   }
   if (!to_act.empty()) acts_waker_.wake_one();
 }
