@@ -43,6 +43,8 @@
   X(act_before_flush, "an act does not wait until its record is durable")                          \
   X(act_forgotten, "after a restart an act that was begun is taken for one that was not")          \
   X(order_of_key_ignored, "entries of one order key are handled side by side")                     \
+  X(unit_behind_ignored, "a unit is applied although the one it builds on was not")                \
+  X(batch_mate_unseen, "a stage is not shown what it did for the entry before in one batch")       \
   X(wake_missed, "a change between the look and the wait wakes nobody")                            \
   X(policy_failure_is_default, "a policy that fails counts as one that gives its defaults")        \
   X(policy_range_unchecked, "a policy may answer beyond the range of its hook")                    \

@@ -504,8 +504,10 @@ Result<stream::CommitResult> EmbeddedStore::commit(std::span<const Unit> units,
   Lock lock(mutex_);
   SLUICE_TRY(writable());
   uint64_t bytes = 0;
-  for (const Unit& unit : units) {
+  for (size_t i = 0; i < units.size(); ++i) {
+    const Unit& unit = units[i];
     SLUICE_TRY(check(unit));
+    SLUICE_TRY(stream::check_behind(unit, i));
     for (const Condition& condition : unit.conditions)
       bytes += 64 + condition.key.size() + condition.value.size();
     for (const Effect& effect : unit.effects) bytes += 64 + effect.key.size() + effect.bytes.size();
@@ -519,7 +521,12 @@ Result<stream::CommitResult> EmbeddedStore::commit(std::span<const Unit> units,
   SLUICE_TRY(begin_record());
   stream::CommitResult result;
   result.outcomes.resize(units.size());
-  for (size_t i = 0; i < units.size(); ++i) apply(units[i], result.outcomes[i]);
+  for (size_t i = 0; i < units.size(); ++i) {
+    const std::optional<size_t> behind = units[i].behind;
+    const bool follows = !behind || result.outcomes[*behind].state == UnitState::kApplied ||
+                         SLUICE_MUTANT(unit_behind_ignored);
+    apply(units[i], follows, result.outcomes[i]);
+  }
   const bool applied = !record_is_empty();
   if (next != nullptr) {
     // A stored entry that fails its checksum must not undo the units; `read` reports it.
@@ -542,10 +549,14 @@ Result<stream::CommitResult> EmbeddedStore::commit(std::span<const Unit> units,
 }
 
 // All conditions are looked at before the first is carried out: a unit that fails leaves no trace.
-void EmbeddedStore::apply(const Unit& unit, UnitOutcome& outcome) {
+void EmbeddedStore::apply(const Unit& unit, bool follows, UnitOutcome& outcome) {
   if (unit.group != 0 && !SLUICE_MUTANT(ack_without_fence) &&
       state_.group(unit.group)->pending.find(unit.entry) == nullptr) {
     outcome.state = UnitState::kFenced;
+    return;
+  }
+  if (!follows) {
+    outcome.state = UnitState::kBehind;
     return;
   }
   for (size_t i = 0; i < unit.conditions.size(); ++i) {

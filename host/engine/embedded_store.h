@@ -177,7 +177,8 @@ class EmbeddedStore final : public stream::Store {
   Status check(const stream::Unit& unit) const;
   Status check(const stream::Condition& condition) const;
   Status check(const stream::Effect& effect) const;
-  void apply(const stream::Unit& unit, stream::UnitOutcome& outcome);
+  // `follows`: what it builds on was applied.
+  void apply(const stream::Unit& unit, bool follows, stream::UnitOutcome& outcome);
   bool holds(const stream::Unit& unit, size_t index, stream::UnitOutcome& outcome) const;
   bool reserve_holds(const stream::Unit& unit, size_t index, stream::UnitOutcome& outcome) const;
   void carry_out(const stream::Condition& condition);

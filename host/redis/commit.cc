@@ -115,7 +115,10 @@ Status CommitCall::collect(const Handles& handles, std::span<const Unit> units) 
       if (effect.kind == EffectKind::kEmit && index_of(stream) == 0) emitted_.push_back(stream);
     }
   }
-  for (const Unit& unit : units) SLUICE_TRY(collect(handles, unit));
+  for (size_t i = 0; i < units.size(); ++i) {
+    SLUICE_TRY(stream::check_behind(units[i], i));
+    SLUICE_TRY(collect(handles, units[i]));
+  }
   if (bytes_ > kCommitBytesMax)
     return Status(Code::kInvalid, fmt::format("a commit of {} bytes, expected at most {}", bytes_,
                                               kCommitBytesMax));
@@ -265,8 +268,14 @@ void CommitCall::add_keys(Commands& commands, const Names& names, std::span<cons
 void CommitCall::add_unit(const Handles& handles, const Unit& unit) {
   form_.clear();
   form_.arg(unit.group == 0 ? 0 : number(index_of(handles.group(unit.group))));
-  form_.arg(unit.ack ? std::string_view("1") : std::string_view("0"));
+  const auto flag = [this](bool set) {
+    form_.arg(set ? std::string_view("1") : std::string_view("0"));
+  };
+  const bool builds = unit.behind && !SLUICE_MUTANT(unit_behind_ignored);
+  flag(unit.ack);
+  flag(builds);
   values_.arg(unit.entry);
+  if (builds) values_.arg(number(*unit.behind + 1));
   for (const Condition& condition : unit.conditions) add(condition);
   form_.arg(kEnd);
   for (const Effect& effect : unit.effects) add(handles, effect);
@@ -377,8 +386,9 @@ bool read_failed(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
 
 bool read_outcome(const Reply& about, const Unit& unit, UnitOutcome& outcome) {
   if (about.kind == Reply::Kind::kInteger) {
-    outcome.state = UnitState::kFenced;
-    return unit.group != 0;
+    const bool behind = about.integer == 1;
+    outcome.state = behind ? UnitState::kBehind : UnitState::kFenced;
+    return behind ? unit.behind.has_value() : about.integer == 0 && unit.group != 0;
   }
   if (const auto only = about.id()) {
     outcome.emitted = {*only};

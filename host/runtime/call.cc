@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "runtime/probe.h"
 
 namespace sluice::runtime {
@@ -16,6 +17,26 @@ sluice_text raw(std::string_view text) { return {text.data(), text.size()}; }
 void encode(stream::Fields& out, const sluice_field* fields, size_t count) {
   out.clear();
   for (size_t i = 0; i < count; ++i) out.add(view(fields[i].name), view(fields[i].value));
+}
+
+// What `unit` leaves under `key`; nothing when it leaves it alone.
+std::optional<std::optional<stream::KeyValue>> left_by(const stream::Unit& unit,
+                                                       std::string_view key) {
+  using Left = std::optional<stream::KeyValue>;
+  for (auto effect = unit.effects.rbegin(); effect != unit.effects.rend(); ++effect) {
+    if (effect->key != key) continue;
+    const bool is_fields = effect->kind == stream::EffectKind::kPutFields;
+    if (is_fields || effect->kind == stream::EffectKind::kPut)
+      return Left({is_fields, std::string(effect->bytes)});
+    if (effect->kind == stream::EffectKind::kErase) return Left();
+  }
+  for (const stream::Condition& condition : unit.conditions) {
+    if (condition.key != key) continue;
+    if (condition.kind == stream::ConditionKind::kClaim)
+      return Left({false, std::string(condition.value)});
+    if (condition.kind == stream::ConditionKind::kTake) return Left();
+  }
+  return std::nullopt;
 }
 
 int32_t answer(std::optional<std::string_view> value, sluice_text* out) {
@@ -394,8 +415,9 @@ const sluice_host* Call::host_table() {
 
 Call::Call(const CallSite& site, Arena& arena) : site_(site), arena_(arena) {}
 
-void Call::begin(Item* item, policy::State* policy, Random* random) {
+void Call::begin(Item* item, policy::State* policy, Random* random, const UnitChain* before) {
   item_ = item;
+  before_ = SLUICE_MUTANT(batch_mate_unseen) ? nullptr : before;
   next_field_.reset();
   policy_ = policy;
   random_ = random;
@@ -458,14 +480,19 @@ const ShownValue& Call::show(std::string_view key) {
   for (const ShownValue& have : shown) {
     if (have.key == key) return have;
   }
-  ShownValue value{std::string(key), std::nullopt};
+  ShownValue& value = shown.emplace_back(ShownValue{std::string(key), std::nullopt});
+  for (const UnitChain* one = before_; one != nullptr; one = one->before) {
+    if (auto left = left_by(*one->unit, key)) {
+      value.value = *std::move(left);
+      return value;
+    }
+  }
   if (auto got = site_.store->get(key)) {
     value.value = std::move(got).value();
   } else {
     store_error_ = got.status();
   }
-  shown.push_back(std::move(value));
-  return shown.back();
+  return value;
 }
 
 }  // namespace sluice::runtime

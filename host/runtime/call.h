@@ -26,6 +26,14 @@ namespace sluice::runtime {
 
 class Probe;
 
+// What a stage asks for on behalf of an entry, and for those before it of the same order key in one
+// batch. The units are applied in this order or not at all, so each call sees what the calls before
+// it did.
+struct UnitChain {
+  const stream::Unit* unit;
+  const UnitChain* before;  // null: the first
+};
+
 // Where a stage's output goes.
 struct OutputPort {
   std::string name;
@@ -52,8 +60,9 @@ class Call {
   // `policy` may be null (act, poll); `random` may be null (process, settle).
   Call(const CallSite& site, Arena& arena);
 
-  // `item` is null for a source. The arena is not reset here: units of a batch share it.
-  void begin(Item* item, policy::State* policy, Random* random);
+  // `item` is null for a source. `before`: units of this batch that this one builds on; they
+  // outlive the call. The arena is not reset here: units of a batch share it.
+  void begin(Item* item, policy::State* policy, Random* random, const UnitChain* before = nullptr);
 
   sluice_call raw() { return {host_table(), this}; }
 
@@ -112,6 +121,7 @@ class Call {
   std::optional<stream::FieldsView::Iterator> next_field_;
   policy::State* policy_ = nullptr;
   Random* random_ = nullptr;
+  const UnitChain* before_ = nullptr;
   WallTime now_{};
   std::string entry_id_;
   std::vector<stream::Condition> conditions_;

@@ -1,15 +1,23 @@
 #include "runtime/dispatcher.h"
 
+#include <algorithm>
+
 #include "base/mutant.h"
 
 namespace sluice::runtime {
 
+namespace {
+
+constexpr size_t kRunMax = 4096;  // more than a batch has
+
+}  // namespace
+
 void Dispatcher::add(ItemPtr item) {
   ++size_;
   if (!item->order_key.empty() && !SLUICE_MUTANT(order_of_key_ignored)) {
-    const auto [queue, first] = held_.try_emplace(item->order_key);
+    const auto [line, first] = lines_.try_emplace(item->order_key);
     if (!first) {
-      queue->second.push_back(std::move(item));
+      line->second.held.push_back(std::move(item));
       return;
     }
     item->holds_order = true;
@@ -19,10 +27,65 @@ void Dispatcher::add(ItemPtr item) {
 
 void Dispatcher::take(std::vector<ItemPtr>& batch, size_t count_max) {
   while (!ready_.empty() && batch.size() < count_max) {
-    if (!batch.empty() && (batch.back()->alone || ready_.front()->alone)) return;
+    if (!batch.empty() && (batch.back()->alone || ready_.front()->alone)) break;
     batch.push_back(std::move(ready_.front()));
     ready_.pop_front();
+    Item& item = *batch.back();
+    item.behind.reset();
+    if (!item.holds_order) continue;
+    Line& line = lines_.find(item.order_key)->second;
+    line.run = 1;
+    line.last = batch.size() - 1;
   }
+  if (in_runs_ && !batch.empty() && !batch.front()->alone) take_held(batch, count_max);
+}
+
+// Oldest first, as far as the order within a key allows.
+void Dispatcher::take_held(std::vector<ItemPtr>& batch, size_t count_max) {
+  const auto gives = [](const Line& line) {
+    return line.run < line.run_max && !line.held.empty() && !line.held.front()->alone;
+  };
+  std::vector<Line*> lines;
+  if (batch.size() < count_max) {
+    for (const ItemPtr& item : batch) {
+      if (!item->holds_order) continue;
+      Line& line = lines_.find(item->order_key)->second;
+      if (gives(line)) lines.push_back(&line);
+    }
+  }
+  while (!lines.empty() && batch.size() < count_max) {
+    const auto oldest = std::ranges::min_element(
+        lines, {}, [](const Line* line) { return line->held.front()->delivery.entry.id; });
+    take_from(**oldest, batch);
+    if (!gives(**oldest)) lines.erase(oldest);
+  }
+}
+
+void Dispatcher::take_from(Line& line, std::vector<ItemPtr>& batch) {
+  batch.push_back(std::move(line.held.front()));
+  line.held.pop_front();
+  batch.back()->behind = line.last;
+  line.last = batch.size() - 1;
+  ++line.run;
+}
+
+size_t Dispatcher::held_behind(const Item& item) const {
+  return item.holds_order ? lines_.find(item.order_key)->second.held.size() : 0;
+}
+
+void Dispatcher::hold(ItemPtr item) {
+  item->behind.reset();
+  lines_.find(item->order_key)->second.held.push_front(std::move(item));
+}
+
+void Dispatcher::run_done(const Item& item) {
+  if (!item.holds_order) return;
+  Line& line = lines_.find(item.order_key)->second;
+  if (line.run == line.run_max && line.run_max < kRunMax) line.run_max *= 2;
+}
+
+void Dispatcher::run_broken(const Item& item) {
+  if (item.holds_order) lines_.find(item.order_key)->second.run_max = 1;
 }
 
 ItemPtr Dispatcher::take_act() {
@@ -44,13 +107,14 @@ void Dispatcher::wait(ItemPtr item, WallTime until) {
 void Dispatcher::finish(ItemPtr item) {
   --size_;
   if (!item->holds_order) return;
-  const auto queue = held_.find(item->order_key);
-  if (queue->second.empty()) {
-    held_.erase(queue);
+  const auto line = lines_.find(item->order_key);
+  std::deque<ItemPtr>& held = line->second.held;
+  if (held.empty()) {
+    lines_.erase(line);
     return;
   }
-  ItemPtr next = std::move(queue->second.front());
-  queue->second.pop_front();
+  ItemPtr next = std::move(held.front());
+  held.pop_front();
   next->holds_order = true;
   make_ready(std::move(next));
 }

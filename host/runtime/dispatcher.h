@@ -1,8 +1,8 @@
 // Whose turn it is: the entries a stage holds, in one place each.
 //
 // Invariant: an item is in exactly one of ready, acting, waiting or held, or out with a worker;
-// `size` counts all of them. At most one item of an order key is anywhere but in held. Threads: the
-// owner's mutex guards every call.
+// `size` counts all of them. Of an order key one item holds the order, and all others are in held,
+// or out in the batch of that one, behind it. Threads: the owner's mutex guards every call.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +22,27 @@ namespace sluice::runtime {
 
 class Dispatcher {
  public:
+  // `in_runs`: a batch may have several items of an order key.
+  explicit Dispatcher(bool in_runs = false) : in_runs_(in_runs) {}
+
   // A new delivery: ready, or held behind an earlier item of its order key.
   void add(ItemPtr item);
 
   // Fills `batch` up to `count_max` items to process or settle, oldest first. An item that must be
-  // alone comes alone.
+  // alone comes alone. Room that is left goes to those held behind the batch's own.
   void take(std::vector<ItemPtr>& batch, size_t count_max);
+
+  // How many are held behind `item`.
+  size_t held_behind(const Item& item) const;
+
+  // Back from a worker: taken behind an item that is not done. The last one of a batch first.
+  void hold(ItemPtr item);
+
+  // How a run, the items of one key in a batch, came out: all were done, or `item` was not. Runs
+  // grow from one entry while they are done whole: what is behind an item that is not was called
+  // in vain.
+  void run_done(const Item& item);
+  void run_broken(const Item& item);
 
   // The next item whose request is to be carried out; null when there is none.
   ItemPtr take_act();
@@ -64,6 +79,16 @@ class Dispatcher {
   bool has_acts() const { return !acting_.empty(); }
 
  private:
+  // Of an order key.
+  struct Line {
+    std::deque<ItemPtr> held;
+    size_t run_max = 1;  // of its items in one batch
+    size_t run = 0;      // of them in the batch that is out
+    size_t last = 0;     // index of the last of these in it
+  };
+
+  void take_held(std::vector<ItemPtr>& batch, size_t count_max);
+  void take_from(Line& line, std::vector<ItemPtr>& batch);
   void release(uint64_t ticket, std::vector<std::string>& released);
   void make_ready(ItemPtr item);
 
@@ -82,7 +107,8 @@ class Dispatcher {
   std::map<uint64_t, Waiting> waiting_;  // by ticket
   std::set<std::pair<WallTime, uint64_t>> timers_;
   Tickets by_key_, contests_;
-  std::unordered_map<std::string, std::deque<ItemPtr>> held_;  // an empty queue: key in use
+  const bool in_runs_;
+  std::unordered_map<std::string, Line> lines_;  // an empty one: key in use
   uint64_t last_ticket_ = 0;
   size_t size_ = 0;
 };

@@ -41,7 +41,9 @@ struct Item {
   stream::Delivery delivery;
   size_t wire = 0;        // index into the stage's inputs
   std::string order_key;  // empty: not ordered
+  // Nobody else of its order key is out, but those taken behind it in the same batch.
   bool holds_order = false;
+  std::optional<size_t> behind;  // index in its batch of the one of its order key before it
 
   Phase phase = Phase::kProcess;
   uint32_t retries = 0;                    // in this process, for back-off and deliveries_max

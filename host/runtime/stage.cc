@@ -77,17 +77,41 @@ uint64_t parse_count(std::string_view text) {
 
 // What is to become of an item after its call.
 struct Stage::Planned {
-  enum class Action { kCommit, kAct, kPark, kAgain };
+  // kNotYet: the one before it of its order key comes first; its call, if there was one, counts for
+  // nothing.
+  enum class Action { kCommit, kAct, kPark, kAgain, kNotYet };
 
   ItemPtr item;
+  std::optional<size_t> behind;  // of the item; index into planned
+  UnitChain chain{};             // kCommit, until the commit begins
   Action action = Action::kCommit;
   stream::Unit unit;  // kCommit, kAct
   std::vector<Call::Emission> emissions;
   std::vector<Measure> measures;  // told once the unit is applied
   bool dead = false;              // kCommit: a dead letter
   std::string reason, detail;
-  std::vector<ShownValue> shown;  // kPark
-  WallTime until{};               // kPark
+  std::vector<ShownValue> shown;                 // kPark
+  WallTime until{};                              // kPark
+  const stream::UnitOutcome* outcome = nullptr;  // of its unit, once that is known
+
+  bool is_done() const {
+    return outcome != nullptr && (outcome->state == stream::UnitState::kApplied ||
+                                  outcome->state == stream::UnitState::kFenced);
+  }
+};
+
+// Items that a batch is not done with, each in the order of the batch.
+struct Stage::HandedBack {
+  std::vector<ItemPtr> to_act;
+  std::vector<ItemPtr> again;
+  std::vector<ItemPtr> held;  // behind one that is not done
+
+  // Its turn is now, or comes with the one before it.
+  void add_not_yet(ItemPtr item) {
+    item->wait_keys.clear();
+    item->contested_key.clear();
+    (item->holds_order ? again : held).push_back(std::move(item));
+  }
 };
 
 // A batch from its calls to what came of its commit.
@@ -173,7 +197,8 @@ Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
       consumer_(context.pipeline->name + "-" + spec.name),
       site_(make_call_site(context, spec)),
       hook_errors_(spec.kind->hooks.size()),
-      has_more_(spec.inputs.size()) {
+      has_more_(spec.inputs.size()),
+      dispatcher_(!external_) {
   for (std::atomic<bool>& more : has_more_) more = true;
 }
 
@@ -388,14 +413,15 @@ Status Stage::fill(size_t count_max) {
 
 // What is to be read with a commit, when the next step would read it anyway. The caller then is the
 // reader, and ends the reading.
-std::optional<Stage::NextRead> Stage::next_read(const Worker& worker, size_t emitted) {
+std::optional<Stage::NextRead> Stage::next_read(const Worker& worker,
+                                                const Committing& committing) {
   const Committing* const before = worker.under_way.get();
   const bool reads_already = before != nullptr && before->next;
-  size_t room = overlaps_ ? 2 * spec_.batch : spec_.batch;
+  size_t room = overlaps_ ? 2 * spec_.batch : spec_.batch, emitted = committing.emitted;
   {
     const std::lock_guard lock(mutex_);
-    const size_t coming =
-        dispatcher_.ready() + (reads_already ? before->next->request.count_max : 0);
+    size_t coming = dispatcher_.ready() + (reads_already ? before->next->request.count_max : 0);
+    for (const Planned& plan : committing.planned) coming += dispatcher_.held_behind(*plan.item);
     if (coming >= room || dispatcher_.size() >= items_max()) return std::nullopt;
     if (!reads_already && (reading_ || !begin_reading())) return std::nullopt;
     room -= coming;
@@ -596,7 +622,8 @@ Progress Stage::step(Worker& worker) {
   const Micros began = context_.real_clock->steady();
   for (ItemPtr& item : batch) {
     if (progress.error = mark_in_flight(*item); !progress.error.is_ok()) return progress;
-    planned.push_back(evaluate(worker, std::move(item)));
+    planned.push_back(evaluate(worker, std::move(item), planned));
+    planned.back().chain.unit = &planned.back().unit;
     if (progress.error = worker.call.store_error(); !progress.error.is_ok()) return progress;
   }
   counts_.handle.add(context_.real_clock->steady() - began);
@@ -644,7 +671,24 @@ Status Stage::mark_in_flight(Item& item) {
   return context_.store->commit({&unit, 1}).status();
 }
 
-Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item) {
+// `earlier`: of this batch.
+Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item, std::span<const Planned> earlier) {
+  const std::optional<size_t> behind = item->behind;
+  const UnitChain* before = nullptr;
+  Planned planned;
+  if (behind && earlier[*behind].action != Planned::Action::kCommit) {
+    planned.action = Planned::Action::kNotYet;
+    planned.item = std::move(item);
+  } else {
+    if (behind) before = &earlier[*behind].chain;
+    planned = call(worker, std::move(item), before);
+  }
+  planned.behind = behind;
+  planned.chain.before = before;
+  return planned;
+}
+
+Stage::Planned Stage::call(Worker& worker, ItemPtr item, const UnitChain* before) {
   if (item->doom) {
     const Item::Doom doom = *item->doom;
     return reject(worker, std::move(item), doom.reason, doom.detail);
@@ -655,7 +699,7 @@ Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item) {
       return reject(worker, std::move(item), "schema",
                     input.spec->schema->name() + ": " + violation->text());
   }
-  worker.call.begin(item.get(), worker.state.get(), nullptr);
+  worker.call.begin(item.get(), worker.state.get(), nullptr, before);
   const bool settles = item->phase == Phase::kSettle;
   int32_t code = 0;
   {
@@ -664,6 +708,15 @@ Stage::Planned Stage::evaluate(Worker& worker, ItemPtr item) {
                                   item->delivery.entry.id);
     code = settles ? worker.instance->settle(worker.call.raw())
                    : worker.instance->process(worker.call.raw());
+  }
+  // Counts as tried, or touches more than its unit, only once the one before it is done.
+  const bool leaves_trace =
+      worker.call.fault() || (code != SLUICE_ACK && code != SLUICE_REJECT && code != SLUICE_WAIT);
+  if (before != nullptr && leaves_trace) {
+    Planned planned;
+    planned.action = Planned::Action::kNotYet;
+    planned.item = std::move(item);
+    return planned;
   }
   return judge(worker, std::move(item), code);
 }
@@ -825,7 +878,7 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
   for (const stream::Unit& unit : committing->units)
     committing->emitted += static_cast<size_t>(
         std::ranges::count(unit.effects, stream::EffectKind::kEmit, &stream::Effect::kind));
-  committing->next = next_read(worker, committing->emitted);
+  committing->next = next_read(worker, *committing);
   committing->began = context_.real_clock->steady();
   const auto may_go_on = [&] {
     const std::lock_guard lock(mutex_);
@@ -862,6 +915,7 @@ void Stage::add_units(Worker& worker, Committing& committing) {
     erase.key = worker.arena.copy(key);
     unit.effects.push_back(erase);
   };
+  std::vector<size_t> unit_of(planned.size());
   for (size_t i = 0; i < planned.size(); ++i) {
     Planned& plan = planned[i];
     const bool commits =
@@ -886,6 +940,8 @@ void Stage::add_units(Worker& worker, Committing& committing) {
     }
     if (plan.action == Planned::Action::kCommit && plan.item->phase != Phase::kProcess)
       add_erase(plan.unit, act_key(*plan.item));
+    if (plan.behind) plan.unit.behind = unit_of[*plan.behind];
+    unit_of[i] = committing.units.size();
     committing.units.push_back(std::move(plan.unit));
     committing.owners.push_back(i);
   }
@@ -910,21 +966,31 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
                        stream::CommitSeq seq) {
   std::vector<Planned>& planned = committing.planned;
   end_turns(planned);
-  std::vector<ItemPtr> to_act, again;
-  std::vector<Measure> measures;
   for (size_t i = 0; i < committing.units.size(); ++i) {
     if (committing.owners[i] == planned.size()) continue;
     Planned& plan = planned[committing.owners[i]];
     plan.unit = std::move(committing.units[i]);
-    if (outcomes[i].state == stream::UnitState::kApplied)
-      std::ranges::move(plan.measures, std::back_inserter(measures));
-    apply(std::move(plan), outcomes[i], to_act, again);
+    plan.outcome = &outcomes[i];
+  }
+  pass_order_on(planned);
+  HandedBack back;
+  std::vector<Measure> measures;
+  for (Planned& plan : planned) {
+    const bool not_yet = plan.action == Planned::Action::kNotYet ||
+                         (plan.behind && !plan.item->holds_order && !plan.is_done());
+    if (not_yet) {
+      back.add_not_yet(std::move(plan.item));
+    } else if (plan.outcome != nullptr) {
+      if (plan.outcome->state == stream::UnitState::kApplied)
+        std::ranges::move(plan.measures, std::back_inserter(measures));
+      apply(std::move(plan), back);
+    }
   }
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
-  for (const ItemPtr& item : to_act) item->request_seq = seq;
-  hand_back(std::move(to_act), std::move(again));
+  for (const ItemPtr& item : back.to_act) item->request_seq = seq;
+  hand_back(std::move(back));
   for (Planned& plan : planned) {
-    if (plan.item == nullptr) continue;  // applied above
+    if (plan.item == nullptr) continue;  // handed back above
     if (plan.action == Planned::Action::kPark) {
       park(std::move(plan.item), plan.shown, plan.until);
     } else {
@@ -939,20 +1005,43 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
   return Status::ok();
 }
 
-void Stage::hand_back(std::vector<ItemPtr> to_act, std::vector<ItemPtr> again) {
+// The first one of each order key that is not done is whose turn it is.
+void Stage::pass_order_on(std::vector<Planned>& planned) {
+  if (external_ || !spec_.order_by) return;
+  for (Planned& plan : planned) {
+    if (!plan.behind) continue;
+    const Planned& before = planned[*plan.behind];
+    if (before.is_done()) std::swap(plan.item->holds_order, before.item->holds_order);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const Planned& plan : planned) {
+    if (plan.is_done()) {
+      dispatcher_.run_done(*plan.item);
+    } else {
+      dispatcher_.run_broken(*plan.item);
+    }
+  }
+}
+
+void Stage::hand_back(HandedBack back) {
+  if (back.to_act.empty() && back.again.empty() && back.held.empty()) return;
   {
     const std::lock_guard lock(mutex_);
-    out_ -= to_act.size() + again.size();
-    for (ItemPtr& item : to_act) dispatcher_.act(std::move(item));
+    out_ -= back.to_act.size() + back.again.size() + back.held.size();
+    for (ItemPtr& item : back.to_act) dispatcher_.act(std::move(item));
     // The last one first, as each goes before all others: they stay in their order.
-    for (auto item = again.rbegin(); item != again.rend(); ++item)
+    for (auto item = back.held.rbegin(); item != back.held.rend(); ++item)
+      dispatcher_.hold(std::move(*item));
+    for (auto item = back.again.rbegin(); item != back.again.rend(); ++item)
       dispatcher_.again(std::move(*item));
   }
-  if (!to_act.empty()) acts_waker_.wake_one();
+  if (!back.to_act.empty()) acts_waker_.wake_one();
 }
 
 // Whoever was called for a key has claimed it by now or makes way for the next.
 void Stage::end_turns(std::vector<Planned>& planned) {
+  if (std::ranges::all_of(planned, [](const Planned& plan) { return plan.item->turn_key.empty(); }))
+    return;
   const std::lock_guard lock(mutex_);
   for (Planned& plan : planned) {
     if (plan.item->turn_key.empty()) continue;
@@ -961,11 +1050,17 @@ void Stage::end_turns(std::vector<Planned>& planned) {
   }
 }
 
-void Stage::apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act,
-                  std::vector<ItemPtr>& again) {
+void Stage::apply(Planned planned, HandedBack& back) {
+  const stream::UnitOutcome& outcome = *planned.outcome;
+  if (outcome.state == stream::UnitState::kBehind) {
+    // What it builds on was done by another process.
+    back.again.push_back(std::move(planned.item));
+    return;
+  }
   if (outcome.state == stream::UnitState::kConditionFailed) {
     unmet(*planned.item, planned.unit, outcome);
-    (planned.item->phase == Phase::kAct ? to_act : again).push_back(std::move(planned.item));
+    (planned.item->phase == Phase::kAct ? back.to_act : back.again)
+        .push_back(std::move(planned.item));
     return;
   }
   if (outcome.state == stream::UnitState::kFenced) {
@@ -975,7 +1070,7 @@ void Stage::apply(Planned planned, const stream::UnitOutcome& outcome, std::vect
     if (planned.action == Planned::Action::kAct) {
       planned.item->phase = Phase::kAct;
       planned.item->failures.clear();
-      to_act.push_back(std::move(planned.item));
+      back.to_act.push_back(std::move(planned.item));
       return;
     }
     ++counts_.acked;

@@ -9,6 +9,11 @@
 //            `settle` says what came of it
 // A unit whose condition did not hold left no trace; the stage is called once more and told. The
 // same condition failing twice is a dead letter.
+//
+// Entries of one order key may be in one batch (but not of an external stage, which has the world
+// between them). Each is shown what the calls before it ask for, and its unit builds on the one
+// before: where that is not applied, or its entry is not done with it, those behind it go back and
+// are called again. So the outcome is as if each had been committed by itself.
 #pragma once
 
 #include <atomic>
@@ -159,7 +164,7 @@ class Stage {
   Status fill(size_t count_max);
   Status tend();
   Status claim_left();
-  std::optional<NextRead> next_read(const Worker& worker, size_t emitted);
+  std::optional<NextRead> next_read(const Worker& worker, const Committing& committing);
   size_t items_max() const;
   bool is_tend_due() const;
   bool may_read(const Input& input, size_t emitted = 0) const;
@@ -171,7 +176,8 @@ class Stage {
   Status give_turns();
   Status recall_request(Item& item) const;
   Status mark_in_flight(Item& item);
-  Planned evaluate(Worker& worker, ItemPtr item);
+  Planned evaluate(Worker& worker, ItemPtr item, std::span<const Planned> earlier);
+  Planned call(Worker& worker, ItemPtr item, const UnitChain* before);
   Planned judge(Worker& worker, ItemPtr item, int32_t code);
   Planned reject(Worker& worker, ItemPtr item, std::string_view reason, std::string_view detail);
   Planned retry(Worker& worker, ItemPtr item, std::string reason, std::string detail);
@@ -183,10 +189,11 @@ class Stage {
                    bool reads_on = false);
   Status conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
                   stream::CommitSeq seq);
-  void hand_back(std::vector<ItemPtr> to_act, std::vector<ItemPtr> again);
+  struct HandedBack;
+  void pass_order_on(std::vector<Planned>& planned);
+  void hand_back(HandedBack back);
   void end_turns(std::vector<Planned>& planned);
-  void apply(Planned planned, const stream::UnitOutcome& outcome, std::vector<ItemPtr>& to_act,
-             std::vector<ItemPtr>& again);
+  void apply(Planned planned, HandedBack& back);
   void unmet(Item& item, const stream::Unit& unit, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, std::span<const ShownValue> shown, WallTime until);
   bool has_changed(const Item& item, std::span<const ShownValue> shown);

@@ -114,11 +114,24 @@ struct Unit {
   EntryId entry;
   bool ack = true;  // false: fenced, but the entry stays pending (an external stage before it acts)
 
+  // Index of an earlier unit of the commit that this one builds on: looked at only when that one
+  // was applied. So entries that must be done in order may be in one commit.
+  std::optional<size_t> behind;
+
   std::vector<Condition> conditions;  // checked in order, the first that fails is reported
   std::vector<Effect> effects;        // applied in order
 };
 
-enum class UnitState : uint8_t { kApplied, kFenced, kConditionFailed };
+// For engines: whether the unit at `index` of a commit builds on one before it.
+inline Status check_behind(const Unit& unit, size_t index) {
+  if (!unit.behind || *unit.behind < index) return Status::ok();
+  return Status(Code::kInvalid, "unit " + std::to_string(index) + " builds on unit " +
+                                    std::to_string(*unit.behind) + ", expected one before it");
+}
+
+// kBehind: its entry is pending, but the unit that it builds on was not applied. Tried in this
+// order: the fence, what it builds on, its conditions.
+enum class UnitState : uint8_t { kApplied, kFenced, kConditionFailed, kBehind };
 
 struct UnitOutcome {
   UnitState state = UnitState::kApplied;

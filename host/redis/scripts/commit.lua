@@ -25,14 +25,15 @@
 --   units; for each group the number of its stream and its name; then the units in runs of one form,
 --   as most of a batch have: its number, how many units, the form when it is new, and of each unit
 --   entry and values.
---     form: number of the group or 0, '1' to ack; conditions '.' effects '.', each of these a letter,
---       a number, how many fields and their names
+--     form: number of the group or 0, '1' to ack, '1' when it builds on another unit, whose number is
+--       then its first value; conditions '.' effects '.', each of these a letter, a number, how many
+--       fields and their names
 --     conditions, numbers and values: 'c' ttl: value | 't' | 'a' | 'v': value | 'h': those of the
 --       fields | 'f' or 's' length: amount limit
 --     effects: 'e' stream, 'm' ttl: those of the fields | 'p' ttl: value | 'x' | 'l': amount reserved |
 --       'd' stream: id
--- Answer: now, then for each unit 0 (fenced), the id emitted when it is one, a list of the ids
---   otherwise, or a list that begins with the number of the condition that failed and says what it met.
+-- Answer: now, then for each unit 0 (fenced), 1 (what it builds on was not applied), the id emitted
+--   when it is one, a list of the ids otherwise, or a list that begins with the number of the condition that failed and says what it met.
 
 local guard, token = KEYS[1], KEYS[2]
 if ARGV[2] ~= '' then
@@ -327,8 +328,8 @@ local function read_parts(at)
 end
 
 local function read_form(at)
-  local form = { group = tonumber(ARGV[at + 1]), acks = ARGV[at + 2] == '1' }
-  form.conditions, at = read_parts(at + 2)
+  local form = { group = tonumber(ARGV[at + 1]), acks = ARGV[at + 2] == '1', builds = ARGV[at + 3] == '1' }
+  form.conditions, at = read_parts(at + 3)
   form.effects, at = read_parts(at)
   -- The most frequent unit by far has one claim: that is looked at and set in one step, and taken
   -- back when the fence does not hold.
@@ -348,7 +349,7 @@ end
 
 -- Units
 
-local answer = { now }
+local answer, applied = { now }, {}
 local w, c, r = written_at, counters_at, read_at
 
 -- Whether the conditions hold; if not, which one and what it met. Their values are behind `at`, and
@@ -413,18 +414,25 @@ local function take(conditions, applies, at, c, r)
   return at, c, r
 end
 
+-- What the answer says of the unit, and whether it was applied.
 local function unit_of(form)
   local group, entry, conditions, effects = form.group, ARGV[a + 1], form.conditions, form.effects
   a = a + 1
+  local behind = false
+  if form.builds then
+    behind = not applied[tonumber(ARGV[a + 1])]
+    a = a + 1
+  end
   local claimed, failed
-  if form.claims then
+  if behind then -- its conditions say nothing yet
+  elseif form.claims then
     local ttl = conditions[1].number
     if ttl == 0 then claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'NX')
     else claimed = call('SET', KEYS[r + 1], ARGV[a + 1], 'PXAT', deadline_of(ttl), 'NX') end
   end
-  if not claimed then failed = check(conditions, a, c, r) end
+  if not claimed and not behind then failed = check(conditions, a, c, r) end
 
-  local applies = not failed
+  local applies = not failed and not behind
   if group > 0 then
     local stream, name = group_stream[group], group_name[group]
     if applies and form.acks then
@@ -433,7 +441,7 @@ local function unit_of(form)
     else
       local pending = #call('XPENDING', stream, name, entry, entry, 1) == 1
       applies = applies and pending
-      if not pending then failed = nil end
+      if not pending then failed, behind = nil, false end
     end
     if claimed and not applies then call('DEL', KEYS[r + 1]) end
   end
@@ -463,7 +471,7 @@ local function unit_of(form)
     end
     a = a + part.values
   end
-  return applies and ids or failed or 0
+  return applies and ids or failed or behind and 1 or 0, applies
 end
 
 local forms, unit = {}, 0
@@ -474,7 +482,7 @@ while unit < units do
   local form = forms[number]
   for _ = 1, count do
     unit = unit + 1
-    answer[unit + 1] = unit_of(form)
+    answer[unit + 1], applied[unit] = unit_of(form)
   end
 end
 

@@ -54,6 +54,65 @@ TEST(DispatcherTake, AnItemThatMustBeAloneComesAlone) {
   EXPECT_EQ(take_ids(dispatcher, out), (Ids{3}));
 }
 
+// A batch of all that may be taken, done as a whole.
+Ids take_and_finish(Dispatcher& dispatcher) {
+  std::vector<ItemPtr> out;
+  Ids ids = take_ids(dispatcher, out);
+  for (ItemPtr& item : out)
+    if (item->behind) std::swap(item->holds_order, out[*item->behind]->holds_order);
+  for (const ItemPtr& item : out) dispatcher.run_done(*item);
+  for (ItemPtr& item : out) dispatcher.finish(std::move(item));
+  return ids;
+}
+
+TEST(DispatcherRuns, DoubleWhileTheyAreDoneWholeAndBeginAnewWhenOneIsBroken) {
+  Dispatcher dispatcher(true);
+  for (uint64_t i = 1; i <= 12; ++i) dispatcher.add(item(i, "BTC"));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{1}));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{2, 3}));
+  std::vector<ItemPtr> out;
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{4, 5, 6, 7}));
+  EXPECT_EQ(dispatcher.held_behind(*out[0]), 5u);
+  EXPECT_EQ(out[0]->behind, std::nullopt);
+  EXPECT_EQ(out[3]->behind, 2u);
+
+  dispatcher.run_broken(*out[0]);
+  for (size_t i = 3; i > 0; --i) dispatcher.hold(std::move(out[i]));
+  dispatcher.again(std::move(out[0]));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{4}));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{5, 6}));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{7, 8, 9, 10}));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{11, 12}));
+  EXPECT_EQ(dispatcher.size(), 0u);
+}
+
+TEST(DispatcherRuns, TakeTheRoomThatOthersLeaveOldestFirst) {
+  Dispatcher dispatcher(true);
+  for (uint64_t i = 1; i <= 9; ++i) dispatcher.add(item(i, i % 3 == 0 ? "BTC" : "ETH"));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{1, 3}));
+  dispatcher.add(item(10));
+  // Ready are 2, 6 and 10; behind them are 4, 5, 7, 8 and 9.
+  std::vector<ItemPtr> out;
+  EXPECT_EQ(take_ids(dispatcher, out, 4), (Ids{2, 6, 10, 4}));
+  EXPECT_EQ(out[3]->behind, 0u);
+}
+
+TEST(DispatcherRuns, LeaveOutWhoMustBeAlone) {
+  Dispatcher dispatcher(true);
+  for (uint64_t i = 1; i <= 4; ++i) dispatcher.add(item(i, "BTC"));
+  dispatcher.add(item(5, "BTC"));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{1}));
+  std::vector<ItemPtr> out;
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{2, 3}));
+  out[1]->alone = true;
+  dispatcher.hold(std::move(out[1]));
+  dispatcher.again(std::move(out[0]));
+  EXPECT_EQ(take_and_finish(dispatcher), (Ids{2}));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{3}));
+  dispatcher.finish(std::move(out[0]));
+  EXPECT_EQ(take_ids(dispatcher, out), (Ids{4, 5}));
+}
+
 TEST(DispatcherWait, AKeyOrTheTimeReleasesOnce) {
   Dispatcher dispatcher;
   for (uint64_t i = 1; i <= 3; ++i) dispatcher.add(item(i));

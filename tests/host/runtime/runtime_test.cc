@@ -292,6 +292,69 @@ TEST_F(RuntimeTest, EntriesOfOneKeyStayInOrderBehindAParkedOne) {
   EXPECT_THAT(values("out", "id"), ElementsAre("1", "3", "2"));
 }
 
+// In batches, and each adds to what the one before it in the batch made of the sum.
+TEST_F(RuntimeTest, EntriesOfOneKeyAreCommittedTogetherAndSeeEachOther) {
+  load_stages("  sum: { use: probe.sum, from: in, order_by: n, batch: 50 }\n");
+  open_recorded();
+  const stream::CommitSeq before = store_->last_commit();
+  run(numbered(1000));
+  EXPECT_EQ((*store_->get("sum"))->bytes, "1000");
+  EXPECT_THAT(entries("dead"), IsEmpty());
+  EXPECT_LT(store_->last_commit() - before, 150u);
+}
+
+// Entries of one key, some of which are not done with their first call.
+TEST_F(RuntimeTest, EntriesOfOneKeyStayInOrderWhateverBecomesOfThem) {
+  load_stages(
+      "  copy: { use: probe.copy, from: in, to: { out: out }, order_by: n, deliveries_max: 3 }\n");
+  open_recorded();
+  std::string lines;
+  std::vector<std::string> copied, dead;
+  const std::string wishes[] = {"reject", "retry", "throw", "no_port"};
+  for (int i = 0; i < 400; ++i) {
+    const bool has_wish = i % 7 == 6 || i % 11 == 10 || i == 300;
+    const std::string id = std::to_string(i);
+    lines += R"({"n":"1","id":")" + id + '"';
+    if (has_wish) lines += R"(,"do":")" + wishes[i % 4] + '"';
+    lines += "}\n";
+    (has_wish ? dead : copied).push_back(id);
+  }
+  EXPECT_EQ(run(lines), RunEnd::kDrained);
+  EXPECT_EQ(values("out", "id"), copied);
+  EXPECT_EQ(values("dead", "id"), dead);
+  // Called in vain behind another one does not count as tried.
+  for (const stream::Entry& entry : entries("dead"))
+    EXPECT_EQ(entry.fields.find("sluice.deliveries"),
+              entry.fields.find("sluice.reason") == "unwanted" ? "1" : "4");
+}
+
+TEST_F(RuntimeTest, DuplicatesOfOneKeyMeetTheEarlierOneAlsoInOneBatch) {
+  load_stages("  dedup: { use: probe.dedup, from: in, to: { out: out, dup: dups }, order_by: n }\n",
+              "  dups: { unread: true }\n");
+  open_recorded();
+  run(numbered(60) + numbered(90));
+  EXPECT_THAT(entries("out"), SizeIs(90));
+  EXPECT_THAT(entries("dups"), SizeIs(60));
+  const auto ids = values("dups", "id"), earlier = values("dups", "earlier");
+  for (size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(ids[i], std::to_string(i));
+    EXPECT_EQ(earlier[i], entries("in")[i].id.text());
+  }
+}
+
+TEST_F(RuntimeTest, EntriesOfOneKeyThatWaitStayInOrder) {
+  load_stages(
+      "  gate: { use: probe.gate, from: in, to: { out: out, late: late }, order_by: n }\n"
+      "  permit: { use: probe.permit, from: in }\n",
+      "  late: { unread: true }\n");
+  open_recorded();
+  run(numbered(300));
+  const auto ids = values("out", "id");
+  ASSERT_THAT(ids, SizeIs(300));
+  for (size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(ids[i], std::to_string(i));
+  EXPECT_THAT(entries("late"), IsEmpty());
+}
+
 TEST_F(RuntimeTest, APolicyThatFailsMeansNo) {
   write("lua/bad.lua",
         "return { answer = function(entry) if entry.id == '1' then return -1 end\n"

@@ -28,6 +28,7 @@ class StoreOnANetwork final : public PatientStore {
 
   size_t lose_every = 0;  // commits: each so-many-th is done and says that it may not be
   size_t refuse = 0;      // calls of `flush` to refuse
+  size_t overtake = 0;    // the commit before which another host acks the entry of the first unit
   std::string untouched;  // a file that must not be there meanwhile
   bool is_shared = false;
 
@@ -44,6 +45,12 @@ class StoreOnANetwork final : public PatientStore {
     {
       const std::lock_guard lock(mutex);
       is_lost = lose_every > 0 && ++commits % lose_every == 0;
+    }
+    if (overtake > 0 && !units.empty() && --overtake == 0) {
+      stream::Unit ack;
+      ack.group = units[0].group;
+      ack.entry = units[0].entry;
+      EXPECT_TRUE(PatientStore::commit({&ack, 1}, nullptr).is_ok());
     }
     // What a lost answer would have brought is for the store to hand out again.
     auto result = PatientStore::commit(units, is_lost ? nullptr : next);
@@ -183,6 +190,20 @@ TEST_F(SharedStore, CommitsOfUnknownOutcomeLoseAndDoubleNothing) {
   const auto ids = values("out", "id");
   EXPECT_THAT(std::set<std::string>(ids.begin(), ids.end()), SizeIs(250));
   EXPECT_THAT(ids, SizeIs(250));
+}
+
+// The third batch has four entries, and three were called behind the one that somebody else did.
+TEST_F(SharedStore, WhatBuiltOnAnEntryThatAnotherHostDidIsCalledAgain) {
+  load_stages("  copy: { use: probe.copy, from: in, to: { out: out }, order_by: n }\n");
+  open_recorded();
+  StoreOnANetwork store(*store_);
+  store.overtake = 3;
+  EXPECT_EQ(run_shared(store, 20), RunEnd::kDrained);
+  std::vector<std::string> others;
+  for (int i = 0; i < 20; ++i)
+    if (i != 3) others.push_back(std::to_string(i));
+  EXPECT_EQ(values("out", "id"), others);
+  EXPECT_THAT(entries("dead"), IsEmpty());
 }
 
 TEST_F(SharedStore, UnderLoadTheNextBatchIsCalledWhileOneIsCommitted) {

@@ -379,6 +379,54 @@ TEST_P(StoreConformance, ALaterUnitSeesWhatAnEarlierOneDid) {
   EXPECT_EQ(text_of("dedup"), std::nullopt);
 }
 
+TEST_P(StoreConformance, AUnitThatBuildsOnOneThatWasNotAppliedLeavesNoTrace) {
+  const StreamId in = stream("in");
+  const StreamId out = stream("out");
+  const GroupId g = group(in, "g");
+  const auto ids = append_many(in, 7);
+  read_as("c", g);
+  EXPECT_EQ(ack(g, ids[6]), UnitState::kApplied);
+  const Fields fields{{"n", "1"}};
+  const auto work = [&](size_t entry, std::optional<size_t> behind, std::string_view claimed) {
+    Unit unit = ack_of(g, ids[entry], {emit(out, fields), put(claimed, "written")});
+    unit.conditions = {claim_key(claimed, "claimed")};
+    unit.behind = behind;
+    return unit;
+  };
+  const auto result =
+      commit({work(0, std::nullopt, "a"), work(1, 0, "b"), work(2, 1, "a"), work(3, 2, "c"),
+              work(4, 3, "d"), work(5, std::nullopt, "e"), work(6, 2, "f")});
+  std::vector<UnitState> states;
+  for (const UnitOutcome& outcome : result.outcomes) states.push_back(outcome.state);
+  EXPECT_EQ(states,
+            (std::vector<UnitState>{UnitState::kApplied, UnitState::kApplied,
+                                    UnitState::kConditionFailed, UnitState::kBehind,
+                                    UnitState::kBehind, UnitState::kApplied, UnitState::kFenced}));
+  EXPECT_EQ(store().length(out), 3u);
+  EXPECT_EQ(store().pending(g), 3u);
+  for (const std::string_view key : {"a", "b", "e"}) EXPECT_EQ(text_of(key), "written") << key;
+  for (const std::string_view key : {"c", "d", "f"}) EXPECT_EQ(text_of(key), std::nullopt) << key;
+
+  // Without a group nothing fences it either.
+  Unit first, second;
+  first.conditions = {take("never there")};
+  second.effects = {put("k", "v")};
+  second.behind = 0;
+  EXPECT_EQ(commit({first, second}).outcomes.at(1).state, UnitState::kBehind);
+  EXPECT_EQ(text_of("k"), std::nullopt);
+}
+
+TEST_P(StoreConformance, AUnitThatBuildsOnNoneBeforeItIsRefused) {
+  Unit first, second;
+  first.effects = {put("k", "v")};
+  second.behind = 1;
+  const std::vector<Unit> units = {first, second};
+  const auto result = store().commit(units);
+  ASSERT_FALSE(result.is_ok());
+  EXPECT_EQ(result.status().code(), Code::kInvalid);
+  EXPECT_EQ(text_of("k"), std::nullopt);
+}
+
 TEST_P(StoreConformance, CommitReadsOnInTheSameStep) {
   const StreamId in = stream("in");
   const StreamId out = stream("out");
