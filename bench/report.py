@@ -87,6 +87,16 @@ def goals_of(found, redis):
 
 # --- Sections ---
 
+def libraries_section(found):
+    rows = []
+    for kind, what, goal, measured in (
+            ("stage", "one stage with schema and policy", 2.0, "stage/group/batch-100/checked/cpu"),
+            ("router", "the router", 4 / 1.43, "backlog/embedded/cpu")):
+        name = f"libraries/{kind}"
+        if found.has(name) and found.has(measured):
+            rows.append([what, with_range(found, name), number(found.median(measured)), number(goal)])
+    return table(["cpu us/entry", "its libraries alone", "all of it", "the goal"], rows) if rows else ""
+
 def parts_section(found):
     rows = []
     for name in sorted(found.values):
@@ -288,6 +298,8 @@ def write(about, found, redis, folder):
         "Medians of interleaved rounds, with their range; how to repeat and read it: [docs/bench.md](../docs/bench.md).\n",
         "## The goals\n",
         table(["what", "goal", "measured", ""], goals.rows),
+        "What simdjson, Lua and OpenSSL alone take to read and answer what these stages read and ask:\n",
+        libraries_section(found),
         "## One stage, embedded\n",
         "Entries of 288 to 300 bytes: read as a group, claim a dedup key, append, ack. `of store`: how often the peer "
         "does in the time of the store what the store does once.\n",

@@ -8,7 +8,7 @@ Usage: run.py [--quick] [--build FOLDER] [--results FILE] [--only a,b,...] [--mi
   --quick      short runs, about two minutes on an idle machine; for a look, not for a statement
   --build      where the programs are; build/release
   --results    where every single value goes as JSON; build/bench.json
-  --only       of parts, stage, backlog, trade, growth, redis, program; no report then
+  --only       of parts, stage, libraries, backlog, trade, growth, redis, program; no report then
   --render     no runs: makes the report of what FILE of --results holds
   --millions   growth up to 10^7 stored entries: 8 GB of disk, 3 GB of memory
   --smoke      each program once, as small as it can be, and no report: that they still run
@@ -36,6 +36,7 @@ SIZES = {
     "full": {
         "parts": ["--benchmark_repetitions=5", "--benchmark_min_time=0.1"],
         "stage": ["--rounds", "3"],
+        "libraries": [],
         "backlog": [],
         "trade": ["--rounds", "3", "--seconds", "5"],
         "growth": ["--rounds", "3"],
@@ -45,6 +46,7 @@ SIZES = {
     "quick": {
         "parts": ["--benchmark_repetitions=3", "--benchmark_min_time=0.02"],
         "stage": ["--rounds", "3", "--entries", "10000", "--steps", "50"],
+        "libraries": ["--rounds", "3"],
         "backlog": ["--entries", "300000", "--redis-entries", "20000"],
         "trade": ["--rounds", "1", "--seconds", "2", "--entries", "1000"],
         "growth": ["--rounds", "1", "--stored", "1000,10000,100000"],
@@ -54,6 +56,7 @@ SIZES = {
     "smoke": {
         "parts": ["--benchmark_min_time=0.000001", "--benchmark_filter=^(commit|read|policy|schema|unit|json)"],
         "stage": ["--rounds", "1", "--entries", "200", "--batch", "10", "--steps", "5"],
+        "libraries": ["--rounds", "1", "--entries", "100"],
         "backlog": ["--entries", "300", "--redis-entries", "200"],
         "trade": ["--rounds", "1", "--seconds", "1", "--entries", "50", "--percent", "10"],
         "growth": ["--rounds", "1", "--stored", "100", "--recovered", "200", "--stages", "1,2", "--symbols", "2",

@@ -7,6 +7,7 @@
 #include "common/running.h"
 #include "whole/backlog.h"
 #include "whole/growth.h"
+#include "whole/libraries.h"
 #include "whole/stage.h"
 #include "whole/trade.h"
 
@@ -62,6 +63,12 @@ int main(int argc, char** argv) {
   command->add_option("--entries", growth.entries, "Of one run")->capture_default_str();
   command->add_option("--rounds", growth.rounds, "Runs of each")->capture_default_str();
   command->callback([&] { measure_growth(growth); });
+
+  LibraryOptions libraries;
+  command = app.add_subcommand("libraries", "What the libraries alone take for an entry");
+  command->add_option("--entries", libraries.entries, "Of one run")->capture_default_str();
+  command->add_option("--rounds", libraries.rounds, "Runs of each")->capture_default_str();
+  command->callback([&] { measure_libraries(libraries); });
 
   // Parts of the above, in processes of their own.
   std::string engine, place;

@@ -1,7 +1,5 @@
 #include "base/entry_id.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 
 namespace sluice {
@@ -16,7 +14,14 @@ bool parse_number(std::string_view text, uint64_t& out) {
 
 }  // namespace
 
-std::string EntryId::text() const { return fmt::format("{}-{}", ms, seq); }
+std::string EntryId::text() const { return std::string(Text(*this).view()); }
+
+EntryId::Text::Text(EntryId id) {
+  char* const end = bytes_.data() + bytes_.size();
+  char* at = std::to_chars(bytes_.data(), end, id.ms).ptr;
+  *at++ = '-';
+  size_ = static_cast<size_t>(std::to_chars(at, end, id.seq).ptr - bytes_.data());
+}
 
 std::optional<EntryId> EntryId::parse(std::string_view text) {
   EntryId id;

@@ -2,6 +2,7 @@
 // Streams.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,17 @@ struct EntryId {
   bool is_zero() const { return ms == 0 && seq == 0; }
 
   std::string text() const;
+
+  // The same without memory of its own.
+  class Text {
+   public:
+    explicit Text(EntryId id);
+    std::string_view view() const { return {bytes_.data(), size_}; }
+
+   private:
+    std::array<char, 2 * 20 + 1> bytes_;
+    size_t size_;
+  };
 
   // Reads "ms-seq" or "ms" (sequence 0); nothing else, no signs, no spaces.
   static std::optional<EntryId> parse(std::string_view text);

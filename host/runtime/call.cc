@@ -39,6 +39,8 @@ std::optional<std::optional<stream::KeyValue>> left_by(const stream::Unit& unit,
   return std::nullopt;
 }
 
+constexpr size_t kSparesMax = 1024;  // units; more than most batches have
+
 int32_t answer(std::optional<std::string_view> value, sluice_text* out) {
   if (!value) return 0;
   *out = raw(*value);
@@ -67,7 +69,12 @@ struct HostCalls {
     return item == nullptr ? sluice_text{"", 0} : raw(self(call).site_.input_ports[item->wire]);
   }
 
-  static sluice_text entry_id(void* call) noexcept { return raw(self(call).entry_id_); }
+  static sluice_text entry_id(void* call) noexcept {
+    if (delivery(call) == nullptr) return {"", 0};
+    std::optional<EntryId::Text>& text = self(call).entry_id_;
+    if (!text) text.emplace(delivery(call)->entry.id);
+    return raw(text->view());
+  }
 
   static uint32_t delivery_count(void* call) noexcept {
     return delivery(call) == nullptr ? 0 : delivery(call)->delivery_count;
@@ -422,7 +429,7 @@ void Call::begin(Item* item, policy::State* policy, Random* random, const UnitCh
   policy_ = policy;
   random_ = random;
   now_ = site_.clock->now();
-  entry_id_ = item == nullptr ? std::string() : item->delivery.entry.id.text();
+  entry_id_.reset();
   conditions_.clear();
   effects_.clear();
   emissions_.clear();
@@ -441,11 +448,34 @@ void Call::begin(Item* item, policy::State* policy, Random* random, const UnitCh
 
 stream::Unit Call::take_unit() {
   stream::Unit unit;
-  unit.conditions = std::move(conditions_);
-  unit.effects = std::move(effects_);
-  conditions_.clear();
-  effects_.clear();
+  if (!spare_units_.empty()) {
+    unit = std::move(spare_units_.back());
+    spare_units_.pop_back();
+  }
+  unit.conditions.swap(conditions_);
+  unit.effects.swap(effects_);
   return unit;
+}
+
+std::vector<Call::Emission> Call::take_emissions() {
+  std::vector<Emission> emissions;
+  if (!spare_emissions_.empty()) {
+    emissions = std::move(spare_emissions_.back());
+    spare_emissions_.pop_back();
+  }
+  emissions.swap(emissions_);
+  return emissions;
+}
+
+void Call::give_back(stream::Unit unit, std::vector<Emission> emissions) {
+  if (spare_units_.size() >= kSparesMax) return;
+  stream::Unit& spare = spare_units_.emplace_back();
+  spare.conditions = std::move(unit.conditions);
+  spare.conditions.clear();
+  spare.effects = std::move(unit.effects);
+  spare.effects.clear();
+  emissions.clear();
+  spare_emissions_.push_back(std::move(emissions));
 }
 
 void Call::measure(Measure::Kind kind, std::string_view name, std::span<const sluice_field> labels,

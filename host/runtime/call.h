@@ -78,7 +78,10 @@ class Call {
     const OutputPort* port;
     std::string_view fields;  // encoded, in the arena
   };
-  const std::vector<Emission>& emissions() const { return emissions_; }
+  std::vector<Emission> take_emissions();
+
+  // Of a call whose commit is over, to be filled again.
+  void give_back(stream::Unit unit, std::vector<Emission> emissions);
 
   // A fault of what the stage asked for, whatever its verdict says: reason and detail of a dead
   // letter. Set by a failing policy, a schema at the gate, `unchanged` without `get`, a
@@ -123,7 +126,10 @@ class Call {
   Random* random_ = nullptr;
   const UnitChain* before_ = nullptr;
   WallTime now_{};
-  std::string entry_id_;
+  std::optional<EntryId::Text> entry_id_;  // once it was asked for
+  // Empty, for their memory.
+  std::vector<stream::Unit> spare_units_;
+  std::vector<std::vector<Emission>> spare_emissions_;
   std::vector<stream::Condition> conditions_;
   std::vector<stream::Effect> effects_;
   std::vector<Emission> emissions_;

@@ -26,7 +26,10 @@ void Dispatcher::add(ItemPtr item) {
 }
 
 void Dispatcher::take(std::vector<ItemPtr>& batch, size_t count_max) {
-  while (!ready_.empty() && batch.size() < count_max) {
+  // Order keys may be few: who took them all would work alone. The rest of a batch is held behind.
+  const size_t share =
+      in_runs_ && !lines_.empty() ? (ready_.size() + sharing_ - 1) / sharing_ : count_max;
+  for (size_t taken = 0; taken < share && !ready_.empty() && batch.size() < count_max; ++taken) {
     if (!batch.empty() && (batch.back()->alone || ready_.front()->alone)) break;
     batch.push_back(std::move(ready_.front()));
     ready_.pop_front();

@@ -22,8 +22,10 @@ namespace sluice::runtime {
 
 class Dispatcher {
  public:
-  // `in_runs`: a batch may have several items of an order key.
-  explicit Dispatcher(bool in_runs = false) : in_runs_(in_runs) {}
+  // `in_runs`: a batch may have several items of an order key. `sharing`: so many take from it at
+  // once, and leave each other some.
+  explicit Dispatcher(bool in_runs = false, size_t sharing = 1)
+      : in_runs_(in_runs), sharing_(sharing) {}
 
   // A new delivery: ready, or held behind an earlier item of its order key.
   void add(ItemPtr item);
@@ -108,6 +110,7 @@ class Dispatcher {
   std::set<std::pair<WallTime, uint64_t>> timers_;
   Tickets by_key_, contests_;
   const bool in_runs_;
+  const size_t sharing_;
   std::unordered_map<std::string, Line> lines_;  // an empty one: key in use
   uint64_t last_ticket_ = 0;
   size_t size_ = 0;

@@ -63,7 +63,7 @@ Progress Source::step() {
     failed(call_.fault() ? call_.fault()->detail : call_.detail);
     return progress;
   }
-  auto emissions = call_.emissions();
+  auto emissions = call_.take_emissions();
   const auto measures = call_.take_measures();
   next_poll_ = call_.now() + Micros(code == SLUICE_POLL_IDLE ? call_.after_us : 0);
   const std::string key = due_key();

@@ -198,7 +198,7 @@ Stage::Stage(const StageContext& context, const graph::StageSpec& spec)
       site_(make_call_site(context, spec)),
       hook_errors_(spec.kind->hooks.size()),
       has_more_(spec.inputs.size()),
-      dispatcher_(!external_) {
+      dispatcher_(!external_, spec.workers) {
   for (std::atomic<bool>& more : has_more_) more = true;
 }
 
@@ -287,7 +287,7 @@ std::vector<Watchdog::Watched> Stage::watched() {
 void Stage::stream_appended(stream::StreamId stream) {
   for (size_t wire = 0; wire < inputs_.size(); ++wire)
     if (inputs_[wire].stream == stream) has_more_[wire] = true;
-  waker_.wake();
+  waker_.wake_one();
 }
 
 void Stage::key_changed(std::string_view key) {
@@ -303,7 +303,7 @@ void Stage::key_changed(std::string_view key) {
     contested = dispatcher_.is_contested(key);
     if (contested) turns_due_.emplace(key);
   }
-  if (!released.empty() || contested) waker_.wake();
+  if (!released.empty() || contested) waker_.wake_one();
 }
 
 bool Stage::idle() const {
@@ -592,10 +592,11 @@ Progress Stage::step(Worker& worker) {
     take();
   }
   if (reads) end_reading();
-  bool acts = false;
+  bool acts = false, leaves_some = false;
   {
     const std::lock_guard lock(mutex_);
     acts = dispatcher_.has_acts();
+    leaves_some = dispatcher_.has_ready() || batch.size() >= spec_.batch;
     progress.next_due = dispatcher_.next_due();
     if (context_.shared) {
       const Micros tended = tend_at_ - context_.real_clock->steady();
@@ -605,6 +606,7 @@ Progress Stage::step(Worker& worker) {
     }
   }
   if (acts) acts_waker_.wake_one();
+  if (leaves_some && spec_.workers > 1) waker_.wake_one();
   if (!progress.error.is_ok()) return progress;
   // Who must be alone sees what all before it did.
   if (worker.under_way && (batch.empty() || batch.front()->alone)) {
@@ -732,7 +734,7 @@ Stage::Planned Stage::judge(Worker& worker, ItemPtr item, int32_t code) {
   switch (code) {
     case SLUICE_ACK:
       planned.unit = call.take_unit();
-      planned.emissions = call.emissions();
+      planned.emissions = call.take_emissions();
       planned.measures = call.take_measures();
       break;
     case SLUICE_REJECT:
@@ -844,7 +846,7 @@ Stage::Planned Stage::begin_act(Worker& worker, ItemPtr item) {
   Planned planned;
   planned.action = Planned::Action::kAct;
   planned.unit = call.take_unit();
-  planned.emissions = call.emissions();
+  planned.emissions = call.take_emissions();
   planned.measures = call.take_measures();
   planned.unit.group = inputs_[item->wire].group;
   planned.unit.entry = item->delivery.entry.id;
@@ -871,7 +873,7 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
   committing->planned = std::move(planned);
   const bool alone = committing->planned.front().item->alone;
   add_units(worker, *committing);
-  if (committing->units.empty()) return conclude(*committing, {}, 0);
+  if (committing->units.empty()) return conclude(worker, *committing, {}, 0);
   if (SLUICE_MUTANT(dedup_outside_commit))
     SLUICE_TRY(claim_first(*context_.store, committing->units));
 
@@ -887,7 +889,7 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
   if (!worker.under_way && !may_go_on()) {
     auto committed = context_.store->commit(
         committing->units, committing->next ? &committing->next->request : nullptr);
-    return concluded(*committing, std::move(committed));
+    return concluded(worker, *committing, std::move(committed));
   }
   committing->commit = context_.store->begin_commit(
       committing->units, committing->next ? &committing->next->request : nullptr,
@@ -901,7 +903,7 @@ Status Stage::commit(Worker& worker, std::vector<Planned> planned) {
 // Waits for the one under way. `reads_on`: the one behind it reads as well.
 Status Stage::finish_commit(Worker& worker, bool reads_on) {
   const std::unique_ptr<Committing> committing = std::move(worker.under_way);
-  const Status status = concluded(*committing, committing->commit->wait(), reads_on);
+  const Status status = concluded(worker, *committing, committing->commit->wait(), reads_on);
   worker.spare_arena = std::move(committing->arena);
   return status;
 }
@@ -915,6 +917,8 @@ void Stage::add_units(Worker& worker, Committing& committing) {
     erase.key = worker.arena.copy(key);
     unit.effects.push_back(erase);
   };
+  committing.units.reserve(planned.size());
+  committing.owners.reserve(planned.size());
   std::vector<size_t> unit_of(planned.size());
   for (size_t i = 0; i < planned.size(); ++i) {
     Planned& plan = planned[i];
@@ -947,8 +951,8 @@ void Stage::add_units(Worker& worker, Committing& committing) {
   }
 }
 
-Status Stage::concluded(Committing& committing, Result<stream::CommitResult> committed,
-                        bool reads_on) {
+Status Stage::concluded(Worker& worker, Committing& committing,
+                        Result<stream::CommitResult> committed, bool reads_on) {
   const std::optional<NextRead>& next = committing.next;
   if (committed) {
     counts_.commit.add(context_.real_clock->steady() - committing.began);
@@ -959,11 +963,11 @@ Status Stage::concluded(Committing& committing, Result<stream::CommitResult> com
   }
   if (next && !reads_on) end_reading();
   if (!committed) return committed.status();
-  return conclude(committing, committed->outcomes, committed->seq);
+  return conclude(worker, committing, committed->outcomes, committed->seq);
 }
 
-Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
-                       stream::CommitSeq seq) {
+Status Stage::conclude(Worker& worker, Committing& committing,
+                       std::span<const stream::UnitOutcome> outcomes, stream::CommitSeq seq) {
   std::vector<Planned>& planned = committing.planned;
   end_turns(planned);
   for (size_t i = 0; i < committing.units.size(); ++i) {
@@ -983,7 +987,8 @@ Status Stage::conclude(Committing& committing, std::span<const stream::UnitOutco
     } else if (plan.outcome != nullptr) {
       if (plan.outcome->state == stream::UnitState::kApplied)
         std::ranges::move(plan.measures, std::back_inserter(measures));
-      apply(std::move(plan), back);
+      apply(plan, back);
+      worker.call.give_back(std::move(plan.unit), std::move(plan.emissions));
     }
   }
   if (context_.metrics != nullptr && !measures.empty()) context_.metrics->measured(spec_, measures);
@@ -1050,7 +1055,7 @@ void Stage::end_turns(std::vector<Planned>& planned) {
   }
 }
 
-void Stage::apply(Planned planned, HandedBack& back) {
+void Stage::apply(Planned& planned, HandedBack& back) {
   const stream::UnitOutcome& outcome = *planned.outcome;
   if (outcome.state == stream::UnitState::kBehind) {
     // What it builds on was done by another process.

@@ -185,15 +185,15 @@ class Stage {
   Status commit(Worker& worker, std::vector<Planned> planned);
   Status finish_commit(Worker& worker, bool reads_on = false);
   void add_units(Worker& worker, Committing& committing);
-  Status concluded(Committing& committing, Result<stream::CommitResult> committed,
+  Status concluded(Worker& worker, Committing& committing, Result<stream::CommitResult> committed,
                    bool reads_on = false);
-  Status conclude(Committing& committing, std::span<const stream::UnitOutcome> outcomes,
-                  stream::CommitSeq seq);
+  Status conclude(Worker& worker, Committing& committing,
+                  std::span<const stream::UnitOutcome> outcomes, stream::CommitSeq seq);
   struct HandedBack;
   void pass_order_on(std::vector<Planned>& planned);
   void hand_back(HandedBack back);
   void end_turns(std::vector<Planned>& planned);
-  void apply(Planned planned, HandedBack& back);
+  void apply(Planned& planned, HandedBack& back);
   void unmet(Item& item, const stream::Unit& unit, const stream::UnitOutcome& outcome);
   void park(ItemPtr item, std::span<const ShownValue> shown, WallTime until);
   bool has_changed(const Item& item, std::span<const ShownValue> shown);
@@ -226,7 +226,7 @@ class Stage {
 
   StageCounts counts_;
   std::vector<std::atomic<uint64_t>> hook_errors_;  // by index in the kind's hooks
-  Waker waker_;                                     // of the workers
+  Waker waker_;       // of the workers; whoever takes a batch and sees more wakes another
   Waker acts_waker_;  // of the acts; whoever takes one and sees more wakes another
   // By wire: entries may be there that nobody has asked for.
   std::vector<std::atomic<bool>> has_more_;

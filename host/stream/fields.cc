@@ -16,11 +16,7 @@ void put_size(std::string& out, size_t size) {
 }
 
 // Reads a size from `at`; false when the bytes end early or it does not fit.
-bool get_size(std::string_view bytes, size_t& at, size_t& out) {
-  if (at < bytes.size() && (bytes[at] & 0x80) == 0) {
-    out = static_cast<unsigned char>(bytes[at++]);
-    return true;
-  }
+bool get_long_size(std::string_view bytes, size_t& at, size_t& out) {
   uint64_t size = 0;
   for (int shift = 0; shift < 35; shift += 7) {
     if (at >= bytes.size()) return false;
@@ -34,15 +30,21 @@ bool get_size(std::string_view bytes, size_t& at, size_t& out) {
   return false;
 }
 
-bool get_text(std::string_view bytes, size_t& at, std::string_view& out) {
+// Most sizes are of one byte.
+inline bool get_text(std::string_view bytes, size_t& at, std::string_view& out) {
   size_t size = 0;
-  if (!get_size(bytes, at, size) || size > bytes.size() - at) return false;
-  out = bytes.substr(at, size);
+  if (at < bytes.size() && (bytes[at] & 0x80) == 0) {
+    size = static_cast<unsigned char>(bytes[at++]);
+  } else if (!get_long_size(bytes, at, size)) {
+    return false;
+  }
+  if (size > bytes.size() - at) return false;
+  out = std::string_view(bytes.data() + at, size);
   at += size;
   return true;
 }
 
-bool get_field(std::string_view bytes, size_t& at, FieldView& out) {
+inline bool get_field(std::string_view bytes, size_t& at, FieldView& out) {
   return get_text(bytes, at, out.name) && get_text(bytes, at, out.value);
 }
 

@@ -8,6 +8,7 @@
 // (tests/host/stream/conformance.h).
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -142,7 +143,8 @@ struct UnitOutcome {
   int64_t met_count = 0;              // reserve: the counter as it is
   WallTime met_until{};               // reserve: when its window makes room; the epoch: never
 
-  std::vector<EntryId> emitted;  // kApplied: one id for each kEmit effect, in order
+  // kApplied: one id for each kEmit effect, in order. Most units have one.
+  boost::container::small_vector<EntryId, 1> emitted;
 };
 
 struct ReadRequest {

@@ -113,6 +113,14 @@ TEST(DispatcherRuns, LeaveOutWhoMustBeAlone) {
   EXPECT_EQ(take_ids(dispatcher, out), (Ids{4, 5}));
 }
 
+TEST(DispatcherRuns, OfFewKeysEachWorkerGetsItsShare) {
+  Dispatcher dispatcher(true, 2);
+  for (uint64_t i = 1; i <= 6; ++i) dispatcher.add(item(i, std::to_string(i % 3)));
+  std::vector<ItemPtr> first, second;
+  EXPECT_EQ(take_ids(dispatcher, first), (Ids{1, 2}));
+  EXPECT_EQ(take_ids(dispatcher, second), (Ids{3}));
+}
+
 TEST(DispatcherWait, AKeyOrTheTimeReleasesOnce) {
   Dispatcher dispatcher;
   for (uint64_t i = 1; i <= 3; ++i) dispatcher.add(item(i));
