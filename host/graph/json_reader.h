@@ -8,13 +8,16 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "graph/text.h"
 #include "sluice/json_text.h"
 #include "sluice/plain_json.h"
 
@@ -64,11 +67,41 @@ struct JsonNumber {
   }
 };
 
+// The value of a JSON number that is written plainly and with few digits, which is most of them;
+// nullopt for all others.
+//
+// Up to 15 digits and powers of ten up to 22 are exact in a double, so that one division rounds as
+// it should.
+inline std::optional<JsonNumber> read_few_digits(std::string_view text) {
+  constexpr size_t kDigitsMax = 15;
+  static constexpr std::array<double, kDigitsMax + 1> kPowers = {
+      1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+  const bool is_below = text.starts_with('-');
+  if (is_below) text.remove_prefix(1);
+  if (text.size() > kDigitsMax + 1) return std::nullopt;
+  uint64_t digits = 0;
+  size_t point = text.size();
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto digit = static_cast<unsigned>(text[at] - '0');
+    if (digit <= 9)
+      digits = digits * 10 + digit;
+    else if (text[at] == '.')
+      point = at;
+    else
+      return std::nullopt;
+  }
+  if (point == text.size())
+    return is_below ? JsonNumber::of(-static_cast<int64_t>(digits)) : JsonNumber::of(digits);
+  const double real = static_cast<double>(digits) / kPowers[text.size() - point - 1];
+  return JsonNumber::of(is_below ? -real : real);
+}
+
 // The value of a JSON number as written; nullopt when it is too large for a double.
 //
 // RapidJSON 1.1 counts the leading zeros of a zero mantissa, so that at full precision 0e38 reads
 // as -1.9e227; here it only finds where numbers end.
 inline std::optional<JsonNumber> read_number(std::string_view text) {
+  if (const auto number = read_few_digits(text)) return number;
   const char* const end = text.data() + text.size();
   if (std::ranges::none_of(text, [](char c) { return c == '.' || c == 'e' || c == 'E'; })) {
     uint64_t u = 0;
@@ -148,11 +181,23 @@ inline bool read_document(std::string_view json, rapidjson::Document& document) 
 // Working memory of a reading thread.
 struct JsonScratch {
   std::string buffer;                  // the text, perhaps decoded in place
-  std::vector<std::string_view> keys;  // of all open objects; views of `buffer`
+  std::vector<std::string_view> keys;  // of all open objects; views of what is read
   std::vector<size_t> open;            // where in `keys` each open list or object starts
-  PlainJson plain;
   rapidjson::Reader reader;
 };
+
+// Whether a key stands twice among those of one object, whose order may change.
+inline bool has_doubled(std::span<std::string_view> keys) {
+  constexpr size_t kFew = 12;  // comparing all pairs is cheaper than sorting
+  if (keys.size() > kFew) {
+    std::ranges::sort(keys);
+    return std::ranges::adjacent_find(keys) != keys.end();
+  }
+  for (size_t a = 1; a < keys.size(); ++a)
+    for (size_t b = 0; b < a; ++b)
+      if (is_same(keys[a], keys[b])) return true;
+  return false;
+}
 
 // Passes events on to `Sink` while the bounds hold. Sink has on_start(), upon which it forgets what
 // it was told before, on_null(), on_boolean(bool),
@@ -200,27 +245,14 @@ class BoundedJson {
   bool StartObject() { return open(true); }
   bool StartArray() { return open(false); }
   bool EndObject(rapidjson::SizeType) {
-    const auto first = scratch_.keys.begin() + static_cast<ptrdiff_t>(scratch_.open.back());
-    if (has_doubled(first, scratch_.keys.end())) return stop("a key is given twice");
-    scratch_.keys.erase(first, scratch_.keys.end());
+    if (has_doubled(std::span(scratch_.keys).subspan(scratch_.open.back())))
+      return stop("a key is given twice");
+    scratch_.keys.resize(scratch_.open.back());
     return close();
   }
   bool EndArray(rapidjson::SizeType) { return close(); }
 
  private:
-  using Keys = std::vector<std::string_view>::iterator;
-
-  static bool has_doubled(Keys first, Keys last) {
-    constexpr ptrdiff_t kFew = 12;  // comparing all pairs is cheaper than sorting
-    if (last - first <= kFew) {
-      for (Keys a = first; a != last; ++a)
-        if (std::find(a + 1, last, *a) != last) return true;
-      return false;
-    }
-    std::sort(first, last);
-    return std::adjacent_find(first, last) != last;
-  }
-
   bool stop(std::string_view why) {
     fault_ = why;
     return false;
@@ -257,17 +289,17 @@ struct JsonFault {
   size_t offset = 0;
 };
 
-// Reads `json` into `sink`. Texts handed to it are views of `scratch.buffer`.
+// Reads `json` into `sink`. Texts handed to it are views of `json` or of `scratch.buffer`.
 template <typename Sink>
 JsonFault read_json(std::string_view json, JsonScratch& scratch, Sink& sink) {
   if (json.size() > kJsonBytesMax) return {"more than 1 MiB", 0};
   if (const size_t zero = json.find('\0'); zero != json.npos) return {"a zero byte", zero};
-  scratch.buffer.reserve(json.size() + PlainJson::kBehind);
-  scratch.buffer.assign(json).append(PlainJson::kBehind, '\0');
   {
     BoundedJson<Sink> bounded(scratch, sink, true);
-    if (scratch.plain.read(scratch.buffer.data(), json.size(), bounded)) return {};
+    if (PlainJson().read(json.data(), json.size(), bounded)) return {};
   }
+  scratch.buffer.reserve(json.size() + PlainJson::kBehind);
+  scratch.buffer.assign(json).append(PlainJson::kBehind, '\0');
   // Takes all bytes that the first one of a character announces, also behind the end.
   rapidjson::InsituStringStream stream(scratch.buffer.data());
   const bool ascii = is_ascii(json);

@@ -2,10 +2,33 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 namespace sluice::graph {
+
+// Whether two short texts are the same: names of eight bytes are not worth a call of memcmp.
+inline bool is_same(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  const auto differ = [&]<typename Word>(Word x, size_t at) {
+    Word y = 0;
+    std::memcpy(&x, a.data() + at, sizeof x);
+    std::memcpy(&y, b.data() + at, sizeof y);
+    return x != y;
+  };
+  const size_t size = a.size();
+  if (size >= 8) {
+    for (size_t at = 0; at + 8 < size; at += 8)
+      if (differ(uint64_t{}, at)) return false;
+    return !differ(uint64_t{}, size - 8);  // the last ones may be looked at twice
+  }
+  if (size >= 4) return !differ(uint32_t{}, 0) && !differ(uint32_t{}, size - 4);
+  for (size_t at = 0; at < size; ++at)
+    if (a[at] != b[at]) return false;
+  return true;
+}
 
 // Bytes of the UTF-8 character at the front of `text`; 0 when it is not valid (overlong forms,
 // surrogates and values above U+10FFFF are not). `text` is not empty.
