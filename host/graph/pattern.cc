@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "graph/text.h"
+#include "sluice/json_text.h"
 
 namespace sluice::graph {
 namespace {
@@ -225,6 +226,8 @@ Status Pattern::parse(std::string_view rest) {
   }
   const auto varying = std::ranges::count_if(runs_, &Run::varies);
   if (!from_start_ || !to_end_ || varying > 1) runs_.clear();
+  for (const Run& run : runs_) fixed_ += run.varies() ? 0 : run.count_min;
+  only_ascii_ = std::ranges::none_of(steps_, &Step::beyond_ascii);
   return Status::ok();
 }
 
@@ -245,18 +248,16 @@ void Pattern::reach(States& states, size_t state) const {
 
 // From start to end with at most one run of varying length: its length follows from the subject's.
 bool Pattern::matches_runs(std::string_view subject) const {
-  size_t fixed = 0;
-  for (const Run& run : runs_) fixed += run.varies() ? 0 : run.count_min;
-  if (subject.size() < fixed) return false;
-  for (const Run& run : runs_) {
-    const size_t count = run.varies() ? subject.size() - fixed : run.count_min;
-    if (count < run.count_min || count > run.count_max) return false;
-  }
+  if (subject.size() < fixed_) return false;
+  const size_t left = subject.size() - fixed_;
   size_t at = 0;
   for (const Run& run : runs_) {
-    const size_t count = run.varies() ? subject.size() - fixed : run.count_min;
-    for (size_t i = 0; i < count; ++i, ++at) {
-      if (!steps_[run.step].set[static_cast<unsigned char>(subject[at])]) return false;
+    const size_t count = run.varies() ? left : run.count_min;
+    if (count < run.count_min || count > run.count_max) return false;
+    const std::bitset<128>& set = steps_[run.step].set;
+    for (const size_t end = at + count; at < end; ++at) {
+      const auto c = static_cast<unsigned char>(subject[at]);
+      if (c >= 0x80 || !set[c]) return false;
     }
   }
   return at == subject.size();
@@ -264,8 +265,7 @@ bool Pattern::matches_runs(std::string_view subject) const {
 
 bool Pattern::matches_steps(std::string_view subject) const {
   // Bytes are characters only in ASCII.
-  const bool ascii = std::ranges::none_of(subject, [](char c) { return (c & 0x80) != 0; });
-  if (!runs_.empty() && ascii) return matches_runs(subject);
+  if (!runs_.empty() && (only_ascii_ || is_ascii(subject))) return matches_runs(subject);
 
   States current;
   reach(current, 0);

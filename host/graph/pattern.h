@@ -64,6 +64,8 @@ class Pattern {
     bool varies() const { return count_min != count_max; }
   };
   std::vector<Run> runs_;
+  size_t fixed_ = 0;                // characters of the runs that do not vary
+  bool only_ascii_ = true;          // no step takes anything else
   std::unique_ptr<Shared> shared_;  // set: groups or alternatives, steps_ is empty
 };
 

@@ -13,6 +13,8 @@
 #include <cmath>
 #include <filesystem>
 #include <mutex>
+#include <span>
+#include <utility>
 
 #include "base/disk.h"
 #include "graph/json_reader.h"
@@ -101,6 +103,7 @@ struct Property {
   std::string name;
   bool required = false;
   bool listed = true;  // in `properties`; otherwise known from `required` alone
+  uint64_t bit = 0;    // its own, in a set of properties
   unsigned types = kAnyBits;
   std::string type_rule;  // "type number or null"
   std::optional<Pattern> pattern;
@@ -142,34 +145,43 @@ uint64_t code_points(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// The first rule about texts that `text` breaks; empty when none.
+std::string_view broken_text_rule(const Property& property, std::string_view text) {
+  if (property.length_min || property.length_max) {
+    const uint64_t length = code_points(text);
+    if (property.length_min && length < *property.length_min) return "minLength";
+    if (property.length_max && length > *property.length_max) return "maxLength";
+  }
+  return property.pattern && !property.pattern->matches(text) ? "pattern" : std::string_view();
+}
+
+std::string_view broken_bound(const Property& property, const JsonNumber& number) {
+  for (const Bound& bound : property.lower) {
+    const int order = number.compare(bound.limit);
+    if (order < 0 || (bound.exclusive && order == 0)) return bound.rule;
+  }
+  for (const Bound& bound : property.upper) {
+    const int order = number.compare(bound.limit);
+    if (order > 0 || (bound.exclusive && order == 0)) return bound.rule;
+  }
+  return {};
+}
+
+bool is_choice(const Property& property, std::string_view text) {
+  return std::ranges::any_of(property.choices,
+                             [&](const std::string& choice) { return is_same(choice, text); });
+}
+
 // The first rule `met` breaks; empty when none.
 std::string_view broken_rule(const Property& property, const Met& met) {
   if ((property.types & met.type) == 0) return property.type_rule;
-  if (met.type == kTextBit) {
-    if (property.length_min || property.length_max) {
-      const uint64_t length = code_points(met.text);
-      if (property.length_min && length < *property.length_min) return "minLength";
-      if (property.length_max && length > *property.length_max) return "maxLength";
-    }
-    if (property.pattern && !property.pattern->matches(met.text)) return "pattern";
-  }
-  if ((met.type & kNumberBits) != 0) {
-    for (const Bound& bound : property.lower) {
-      const int order = met.number.compare(bound.limit);
-      if (order < 0 || (bound.exclusive && order == 0)) return bound.rule;
-    }
-    for (const Bound& bound : property.upper) {
-      const int order = met.number.compare(bound.limit);
-      if (order > 0 || (bound.exclusive && order == 0)) return bound.rule;
-    }
-  }
-  if (!property.choices_rule.empty()) {
-    const bool allowed = (met.type == kTextBit && std::ranges::find(property.choices, met.text) !=
-                                                      property.choices.end()) ||
-                         (met.type == kNullBit && property.choices_null);
-    if (!allowed) return property.choices_rule;
-  }
-  return {};
+  std::string_view rule;
+  if (met.type == kTextBit) rule = broken_text_rule(property, met.text);
+  if ((met.type & kNumberBits) != 0) rule = broken_bound(property, met.number);
+  if (!rule.empty() || property.choices_rule.empty()) return rule;
+  const bool allowed = (met.type == kTextBit && is_choice(property, met.text)) ||
+                       (met.type == kNullBit && property.choices_null);
+  return allowed ? rule : property.choices_rule;
 }
 
 std::string full_rule(const Property& property, std::string_view rule) {
@@ -287,6 +299,131 @@ class MemberSink {
   size_t depth_ = 0;
   size_t at_ = 0;
   std::optional<std::string_view> unlisted_;
+};
+
+// Finds the properties of a table, kMax at most, by name.
+class PropertyIndex {
+ public:
+  static constexpr size_t kMax = 64;
+
+  explicit PropertyIndex(const std::vector<Property>& properties) {
+    for (const Property& property : properties) {
+      size_t slot = first_slot(property.name);
+      while (slots_[slot] != nullptr) slot = (slot + 1) % kSlots;
+      slots_[slot] = &property;
+    }
+  }
+
+  // nullptr when there is none.
+  const Property* find(std::string_view name) const {
+    for (size_t slot = first_slot(name);; slot = (slot + 1) % kSlots) {
+      const Property* const property = slots_[slot];
+      if (property == nullptr || is_same(property->name, name)) return property;
+    }
+  }
+
+ private:
+  static constexpr size_t kSlots = 4 * kMax;  // never full, so that every search ends
+
+  static size_t first_slot(std::string_view name) {
+    if (name.empty()) return 0;
+    return (name.size() * 37 + static_cast<unsigned char>(name.front()) * 5 +
+            static_cast<unsigned char>(name.back())) %
+           kSlots;
+  }
+
+  std::array<const Property*, kSlots> slots_{};
+};
+
+// Takes the events of a plain document and says no to whatever may be wrong. Who asked then begins
+// anew, more slowly, to find out what it was, if anything.
+class QuickCheck {
+ public:
+  QuickCheck(const PropertyIndex& index, bool closed, std::vector<std::string_view>& keys)
+      : index_(index), closed_(closed), keys_(keys) {
+    keys_.clear();
+  }
+
+  // A bit for each property that was there.
+  uint64_t seen() const { return seen_; }
+
+  bool Null() {
+    const Property* const property = take();
+    return counts() && (property == nullptr || is_allowed(*property, kNullBit));
+  }
+  bool Bool(bool) {
+    const Property* const property = take();
+    return counts() && (property == nullptr || is_allowed(*property, kBooleanBit));
+  }
+  bool RawNumber(const char* data, uint32_t size, bool) {
+    const Property* const property = take();
+    return counts() && (property == nullptr || is_allowed_number(*property, {data, size}));
+  }
+  bool String(const char* data, uint32_t size, bool) {
+    const Property* const property = take();
+    return counts() && (property == nullptr || is_allowed_text(*property, {data, size}));
+  }
+  bool Key(const char* data, uint32_t size, bool) {
+    const std::string_view name(data, size);
+    if (depth_ > 1) return keys_.push_back(name), true;
+    const Property* const property = index_.find(name);
+    if (property == nullptr) return keys_.push_back(name), !closed_;
+    if ((seen_ & property->bit) != 0 || (closed_ && !property->listed)) return false;
+    seen_ |= property->bit;
+    property_ = property;
+    return true;
+  }
+  bool StartObject() { return open(kObjectBit); }
+  bool StartArray() { return open(kListBit); }
+  bool EndObject(uint32_t) {
+    const size_t first = first_key_[--depth_];
+    if (has_doubled(std::span(keys_).subspan(first))) return false;
+    keys_.resize(first);
+    return true;
+  }
+  bool EndArray(uint32_t) { return --depth_, true; }
+
+ private:
+  bool counts() { return ++values_ <= kJsonValuesMax; }
+
+  // The property whose value comes; nullptr when the schema does not ask for it.
+  const Property* take() { return std::exchange(property_, nullptr); }
+
+  bool open(TypeBits type) {
+    const Property* const property = take();
+    if (!counts() || depth_ == kJsonDepthMax) return false;
+    first_key_[depth_++] = keys_.size();
+    return property == nullptr || is_allowed(*property, type);
+  }
+
+  // These two stay calls: with what they put on the stack, each text would pay for them as well.
+  [[gnu::noinline]] static bool is_allowed(const Property& property, TypeBits type) {
+    return broken_rule(property, {.type = type}).empty();
+  }
+  [[gnu::noinline]] static bool is_allowed_number(const Property& property, std::string_view text) {
+    // Plain ones have 40 digits at most, so none is too large.
+    const bool any = (property.types & kNumberBits) == kNumberBits && property.lower.empty() &&
+                     property.upper.empty() && property.choices_rule.empty();
+    if (any) return true;
+    const auto number = read_number(text);
+    if (!number) return false;
+    const unsigned type = number->is_integer() ? kIntegerBit : kRealBit;
+    return (property.types & type) != 0 && broken_bound(property, *number).empty() &&
+           property.choices_rule.empty();
+  }
+  static bool is_allowed_text(const Property& property, std::string_view text) {
+    return (property.types & kTextBit) != 0 && broken_text_rule(property, text).empty() &&
+           (property.choices_rule.empty() || is_choice(property, text));
+  }
+
+  const PropertyIndex& index_;
+  const bool closed_;
+  std::vector<std::string_view>& keys_;          // of all open objects, without those seen_ has
+  std::array<size_t, kJsonDepthMax> first_key_;  // in keys_, of each open object or list
+  size_t depth_ = 0;
+  size_t values_ = 0;
+  uint64_t seen_ = 0;
+  const Property* property_ = nullptr;
 };
 
 // Only the bounds matter.
@@ -638,6 +775,12 @@ struct Schema::Impl {
   mutable std::mutex oracle_mutex;
   std::optional<rapidjson::SchemaDocument> oracle;
 
+  // Of `properties`, once they are complete; empty when they are too many for the quick way.
+  std::optional<PropertyIndex> index;
+  uint64_t required_bits = 0;  // a bit for each that is required
+
+  void make_index();
+  bool is_quickly_sound(std::string_view json) const;
   std::optional<SchemaViolation> check_members(const std::vector<Met>& met,
                                                std::optional<std::string_view> unlisted) const;
   std::optional<SchemaViolation> check_payload(stream::FieldsView fields) const;
@@ -645,6 +788,25 @@ struct Schema::Impl {
   std::optional<SchemaViolation> ask_oracle(stream::FieldsView fields) const;
   void fields_document(stream::FieldsView fields, Document& document) const;
 };
+
+void Schema::Impl::make_index() {
+  if (properties.size() > PropertyIndex::kMax) return;
+  index.emplace(properties);
+  uint64_t bit = 1;
+  for (Property& property : properties) {
+    property.bit = bit;
+    if (property.required) required_bits |= bit;
+    bit <<= 1;
+  }
+}
+
+// False: it has a fault, or is not plain enough for the quick way to tell.
+bool Schema::Impl::is_quickly_sound(std::string_view json) const {
+  if (!index || json.size() > kJsonBytesMax) return false;
+  QuickCheck check(*index, closed, scratch().json.keys);
+  return PlainJson().read(json.data(), json.size(), check) &&
+         (check.seen() & required_bits) == required_bits;
+}
 
 std::optional<SchemaViolation> Schema::Impl::check_members(
     const std::vector<Met>& met, std::optional<std::string_view> unlisted) const {
@@ -667,6 +829,7 @@ std::optional<SchemaViolation> Schema::Impl::check_members(
 std::optional<SchemaViolation> Schema::Impl::check_payload(stream::FieldsView fields) const {
   const auto payload = payload_of(fields);
   if (!payload) return SchemaViolation{"payload", "", "required"};
+  if (is_quickly_sound(payload->json)) return std::nullopt;
   Scratch& memory = scratch();
   MemberSink sink(properties, memory.met);
   const JsonFault fault = read_json(payload->json, memory.json, sink);
@@ -773,6 +936,7 @@ Result<std::shared_ptr<const Schema>> Schema::parse(std::string_view name, std::
   impl.compiled = compiler.compiled();
   impl.closed = compiler.closed();
   impl.required = std::move(compiler.required_);
+  impl.make_index();
   rapidjson::StringBuffer rules;
   rapidjson::Writer<rapidjson::StringBuffer> writer(rules);
   document.Accept(writer);
