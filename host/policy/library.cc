@@ -434,11 +434,15 @@ size_t start_offset(lua_State* lua, int index, size_t size) {
 int find_plain(lua_State* lua, std::string_view text, std::string_view part, size_t from) {
   // The search for a text compares at most the part at each place; memcmp does eight at a time.
   charge(lua, text.size() / 8 * (1 + part.size() / 8) + 1);
-  const size_t at = text.find(part, from);
-  if (at == std::string_view::npos) {
+  // Not string_view::find, which looks at each place where the first byte of the part is: in JSON
+  // that is a quote, and they stand everywhere.
+  const void* const found =
+      memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  if (found == nullptr) {
     lua_pushnil(lua);
     return 1;
   }
+  const auto at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
   lua_pushinteger(lua, static_cast<lua_Integer>(at + 1));
   lua_pushinteger(lua, static_cast<lua_Integer>(at + part.size()));
   return 2;
