@@ -167,6 +167,11 @@ Status Machine::load() {
   for (size_t i = 0; i < rules_.size(); ++i) {
     bound_[i].records.resize(rules_[i].hook.args.size(), nullptr);
     bound_[i].record_references.resize(rules_[i].hook.args.size(), LUA_NOREF);
+    bound_[i].only_records =
+        rules_[i].hook.args.size() < LUA_MINSTACK &&
+        std::ranges::all_of(rules_[i].hook.args, [](const plugin::HookArg& arg) {
+          return arg.type == plugin::ValueType::kRecord;
+        });
     first_name_.push_back(name_references_.size());
     name_references_.resize(name_references_.size() + rules_[i].results.size(), LUA_NOREF);
   }
@@ -296,19 +301,24 @@ struct Machine::Call {
   std::span<const sluice_value> args;
 };
 
+// Pushes the function and its arguments; the stack has room for them. Raises for a value alone.
+void Machine::push_call(lua_State* lua, const Call& call) {
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, call.bound.reference);
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    if (RecordRef* record = call.bound.records[i]) {
+      record->record = &call.args[i];
+      lua_rawgeti(lua, LUA_REGISTRYINDEX, call.bound.record_references[i]);
+    } else {
+      push_value(lua, call.args[i], call.rule.hook.args[i].name.c_str());
+    }
+  }
+}
+
 int Machine::protected_call(lua_State* lua) {
   const auto* call = static_cast<const Call*>(lua_touserdata(lua, 1));
   const int count = static_cast<int>(call->args.size());
   luaL_checkstack(lua, count + 1, "arguments");
-  lua_rawgeti(lua, LUA_REGISTRYINDEX, call->bound.reference);
-  for (size_t i = 0; i < call->args.size(); ++i) {
-    if (RecordRef* record = call->bound.records[i]) {
-      record->record = &call->args[i];
-      lua_rawgeti(lua, LUA_REGISTRYINDEX, call->bound.record_references[i]);
-    } else {
-      push_value(lua, call->args[i], call->rule.hook.args[i].name.c_str());
-    }
-  }
+  push_call(lua, *call);
   lua_call(lua, count, LUA_MULTRET);
   return lua_gettop(lua) - 1;
 }
@@ -329,9 +339,15 @@ Status Machine::call(size_t hook, std::span<const sluice_value> args,
                      std::vector<Answer>& answers) {
   Call call{bound_[hook], rules_[hook], args};
   rails_.start(rails_.limits().instructions_max);
-  lua_pushcfunction(lua_, protected_call);
-  lua_pushlightuserdata(lua_, &call);
-  const int status = lua_pcall(lua_, 1, LUA_MULTRET, 0);
+  int status = LUA_OK;
+  if (call.bound.only_records) {
+    push_call(lua_, call);
+    status = lua_pcall(lua_, static_cast<int>(args.size()), LUA_MULTRET, 0);
+  } else {
+    lua_pushcfunction(lua_, protected_call);
+    lua_pushlightuserdata(lua_, &call);
+    status = lua_pcall(lua_, 1, LUA_MULTRET, 0);
+  }
   clear_records(hook);
   if (status != LUA_OK || rails_.spent() != Spent::kNo)
     return failure(status, rules_[hook].hook.name, bound_[hook].line);

@@ -59,6 +59,7 @@ class Machine {
     int reference = LUA_NOREF;        // function or value, in the registry
     std::vector<RecordRef*> records;  // by argument; nullptr for a text
     std::vector<int> record_references;
+    bool only_records = false;  // pushing the arguments takes no memory, so it cannot raise
   };
   struct Call;
   struct TestKey;
@@ -76,6 +77,7 @@ class Machine {
 
   static int protected_load(lua_State* lua);
   static int protected_bind(lua_State* lua);
+  static void push_call(lua_State* lua, const Call& call);
   static int protected_call(lua_State* lua);
   static int protected_test(lua_State* lua);
 
