@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <bit>
+#include <charconv>
 #include <string>
 #include <vector>
 
+#include "graph/json_reader.h"
 #include "graph/schema.h"
 
 namespace sluice::graph {
@@ -152,6 +155,32 @@ TEST(SchemaAgainstOracle, GeneratedFieldsAreJudgedAlike) {
     }
     for (const auto& schema : all)
       RC_ASSERT(!schema->check(fields.view()) == schema->oracle_accepts(fields.view()));
+  }));
+}
+
+TEST(JsonNumbers, HaveTheValueThatFromCharsReads) {
+  EXPECT_TRUE(rc::check("plain numbers", [] {
+    for (int i = 0; i < 100; ++i) {
+      std::string text = *rc::gen::arbitrary<bool>() ? "-" : "";
+      text += std::to_string(*rc::gen::arbitrary<uint64_t>() >> *rc::gen::inRange(0, 64));
+      if (*rc::gen::arbitrary<bool>()) {
+        const auto places = *rc::gen::inRange(1, 20);
+        text += '.';
+        for (int place = 0; place < places; ++place)
+          text += static_cast<char>('0' + *rc::gen::inRange(0, 10));
+      }
+      double wanted = 0;
+      std::from_chars(text.data(), text.data() + text.size(), wanted);
+      const auto number = read_number(text);
+      RC_ASSERT(number.has_value());
+      const bool is_whole = text.find('.') == text.npos;
+      RC_ASSERT(number->is_integer() == (is_whole && wanted >= -0x1p63));
+      // Only a double tells -0 from 0.
+      const bool same = number->is_integer() ? number->real == wanted
+                                             : std::bit_cast<uint64_t>(number->real) ==
+                                                   std::bit_cast<uint64_t>(wanted);
+      RC_ASSERT(same);
+    }
   }));
 }
 

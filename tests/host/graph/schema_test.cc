@@ -130,6 +130,27 @@ TEST(SchemaPayload, DoubledKeysAreRefusedAtAnyDepth) {
   EXPECT_NE(verdict(*schema, wide + ",\"k7\":1}").find("twice"), std::string::npos);
 }
 
+TEST(SchemaPayload, ManyPropertiesAreCheckedAsFewAre) {
+  for (const int count : {1, 63, 64, 65, 100}) {
+    const std::string last = "p" + std::to_string(count - 1);
+    std::string json = R"({"x-sluice-envelope":"payload","type":"object","required":[")" + last +
+                       R"("],"additionalProperties":false,"properties":{)";
+    std::string payload = "{";
+    for (int i = 0; i < count; ++i) {
+      const std::string name = (i == 0 ? "\"p" : ",\"p") + std::to_string(i);
+      json += name + R"(":{"type":"integer","maximum":5})";
+      payload += name + "\":5";
+    }
+    const auto schema = parsed(json + "}}");
+    EXPECT_EQ(verdict(*schema, payload + "}"), "") << count;
+    EXPECT_EQ(verdict(*schema, payload.substr(0, payload.size() - 1) + "6}"),
+              "field \"" + last + "\": value \"6\" breaks maximum 5");
+    EXPECT_EQ(verdict(*schema, payload + ",\"other\":1}"),
+              "field \"other\": breaks additionalProperties false");
+    EXPECT_EQ(verdict(*schema, "{}"), "field \"" + last + "\": missing, breaks required");
+  }
+}
+
 TEST(SchemaFields, NumbersAndBooleansAreReadFromText) {
   const auto schema = parsed(R"({"x-sluice-envelope":"fields","type":"object",
     "required":["qty"],"additionalProperties":false,"properties":{
