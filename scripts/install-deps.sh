@@ -13,7 +13,7 @@ packages=(
   g++ cmake ninja-build pkg-config
   libyaml-cpp-dev
   libboost-dev libboost-filesystem-dev libboost-system-dev
-  rapidjson-dev libsimdjson-dev
+  rapidjson-dev
   libspdlog-dev libfmt-dev
   liblua5.4-dev
   libcli11-dev

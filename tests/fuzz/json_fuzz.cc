@@ -73,9 +73,9 @@ class Events {
 
 // The quick reader may say no to anything; what it takes is what RapidJSON reads.
 void read_plainly(std::string_view text) {
-  std::string bytes = std::string(text) + std::string(PlainJson::kBehind, '\0');
   Events plain;
-  if (!PlainJson().read(bytes.data(), text.size(), plain)) return;
+  if (!PlainJson().read(text.data(), text.size(), plain)) return;
+  std::string bytes = std::string(text) + std::string(PlainJson::kBehind, '\0');
   Events strict;
   rapidjson::Reader reader;
   rapidjson::InsituStringStream stream(bytes.data());
