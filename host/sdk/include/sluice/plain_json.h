@@ -39,7 +39,9 @@ class PlainJson {
     const char* at = bytes;
     if (next(at) != '{') return false;
     at = read_object(at + 1, 1, handler);
-    return at != nullptr && (next(at), at == end_);
+    if (at == nullptr) return false;
+    next(at);
+    return at == end_;
   }
 
  private:
