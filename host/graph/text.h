@@ -9,22 +9,23 @@
 
 namespace sluice::graph {
 
-// Whether two short texts are the same: names of eight bytes are not worth a call of memcmp.
+// Whether two short texts are the same; for names of about eight bytes memcmp is not worth its
+// call.
 inline bool is_same(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  const auto differ = [&]<typename Word>(Word x, size_t at) {
-    Word y = 0;
-    std::memcpy(&x, a.data() + at, sizeof x);
-    std::memcpy(&y, b.data() + at, sizeof y);
-    return x != y;
+  const auto fits = [&]<typename Word>(Word of_a, size_t at) {
+    Word of_b = 0;
+    std::memcpy(&of_a, a.data() + at, sizeof of_a);
+    std::memcpy(&of_b, b.data() + at, sizeof of_b);
+    return of_a == of_b;
   };
   const size_t size = a.size();
   if (size >= 8) {
     for (size_t at = 0; at + 8 < size; at += 8)
-      if (differ(uint64_t{}, at)) return false;
-    return !differ(uint64_t{}, size - 8);  // the last ones may be looked at twice
+      if (!fits(uint64_t{}, at)) return false;
+    return fits(uint64_t{}, size - 8);  // the last ones, some of them again
   }
-  if (size >= 4) return !differ(uint32_t{}, 0) && !differ(uint32_t{}, size - 4);
+  if (size >= 4) return fits(uint32_t{}, 0) && fits(uint32_t{}, size - 4);
   for (size_t at = 0; at < size; ++at)
     if (a[at] != b[at]) return false;
   return true;
