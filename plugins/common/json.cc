@@ -16,17 +16,26 @@ namespace sluice::trade {
 
 // Receives RapidJSON's events and builds the tree. Returning false ends the parse; `why` says why.
 //
-// A value waits in `pending_` until the list or object around it is closed and takes its members
+// A value waits in `pending` until the list or object around it is closed and takes its members
 // into the document's memory, side by side.
 class JsonBuilder {
  public:
+  struct Pending : Json {};
+  struct Scratch {
+    std::vector<Pending> pending;
+    std::vector<size_t> open;  // places in `pending` of what is not closed yet, outermost first
+  };
+
   // Texts are handed to it in place: views of what it was given last as long as the document.
   // `plain`: none of them can hold what `json_text_fault` looks for.
-  JsonBuilder(const JsonLimits& limits, bool plain, std::pmr::memory_resource& memory)
-      : limits_(limits), plain_(plain), memory_(memory) {
-    constexpr size_t kUsual = 32;
-    pending_.reserve(kUsual);
-    open_.reserve(limits.depth_max);
+  JsonBuilder(const JsonLimits& limits, bool plain, JsonMemory& memory, Scratch& scratch)
+      : limits_(limits),
+        plain_(plain),
+        memory_(memory),
+        pending_(scratch.pending),
+        open_(scratch.open) {
+    pending_.clear();
+    open_.clear();
   }
 
   bool Null() { return count() && (place(), true); }
@@ -64,13 +73,8 @@ class JsonBuilder {
   const std::string& why() const { return why_; }
 
  private:
-  struct Pending : Json {};
-
   // Where the next value goes: a member's place was made when its key came.
-  Json& place() {
-    const bool is_member = !open_.empty() && pending_[open_.back()].is_object();
-    return is_member ? pending_.back() : pending_.emplace_back();
-  }
+  Json& place() { return in_object_ ? pending_.back() : pending_.emplace_back(); }
   bool put(Json::Type type, std::string_view text) {
     if (!count()) return false;
     Json& json = place();
@@ -79,30 +83,35 @@ class JsonBuilder {
     return true;
   }
   bool is_sound(std::string_view text) {
-    if (!plain_) why_ = json_text_fault(text);
+    if (plain_) return true;
+    why_ = json_text_fault(text);
     return why_.empty();
   }
-  bool count() {
-    if (++values_ <= limits_.values_max) return true;
+  bool count() { return ++values_ <= limits_.values_max || too_many(); }
+  [[gnu::cold]] bool too_many() {
     why_ = "more than " + std::to_string(limits_.values_max) + " values";
+    return false;
+  }
+  [[gnu::cold]] bool too_deep() {
+    why_ = "deeper than " + std::to_string(limits_.depth_max) + " levels";
     return false;
   }
   bool start(Json::Type type) {
     if (!count()) return false;
-    if (open_.size() >= limits_.depth_max) {
-      why_ = "deeper than " + std::to_string(limits_.depth_max) + " levels";
-      return false;
-    }
+    if (open_.size() >= limits_.depth_max) return too_deep();
     place().type_ = type;
     open_.push_back(pending_.size() - 1);
+    in_object_ = type == Json::Type::kObject;
     return true;
   }
   bool end() {
     const size_t first = open_.back() + 1, count = pending_.size() - first;
     open_.pop_back();
-    auto* items = static_cast<Json*>(memory_.allocate(count * sizeof(Json), alignof(Json)));
-    for (size_t i = 0; i < count; ++i) new (items + i) Json(std::move(pending_[first + i]));
-    pending_.erase(pending_.begin() + static_cast<ptrdiff_t>(first), pending_.end());
+    in_object_ = !open_.empty() && pending_[open_.back()].is_object();
+    auto* items = static_cast<Json*>(memory_.take(count * sizeof(Json)));
+    Pending* const members = pending_.data() + first;
+    for (size_t i = 0; i < count; ++i) new (items + i) Json(std::move(members[i]));
+    pending_.resize(first);
     pending_.back().items_ = items;
     pending_.back().count_ = static_cast<uint32_t>(count);
     return true;
@@ -128,19 +137,27 @@ class JsonBuilder {
     const auto twice = std::adjacent_find(names.begin(), names.end());
     return twice == names.end() || stands_twice(*twice);
   }
-  bool stands_twice(std::string_view name) {
+  [[gnu::cold]] bool stands_twice(std::string_view name) {
     why_ = "key " + json_quoted(name) + " stands twice";
     return false;
   }
 
   const JsonLimits& limits_;
   const bool plain_;
-  std::pmr::memory_resource& memory_;
+  JsonMemory& memory_;
+  std::vector<Pending>& pending_;
+  std::vector<size_t>& open_;
+  bool in_object_ = false;  // the innermost of what is open is an object
   size_t values_ = 0;
-  std::vector<Pending> pending_;
-  std::vector<size_t> open_;  // places in `pending_` of what is not closed yet, outermost first
   std::string why_;
 };
+
+void* JsonMemory::take_more(size_t size) {
+  constexpr size_t kBlock = 4096;
+  left_ = std::max(size, kBlock);
+  at_ = more_.emplace_back(new std::byte[left_]).get();
+  return take(size);
+}
 
 std::optional<JsonDocument> Json::parse(std::string_view text, std::string& why,
                                         const JsonLimits& limits) {
@@ -153,22 +170,29 @@ std::optional<JsonDocument> Json::parse(std::string_view text, std::string& why,
     why = "zero byte at offset " + std::to_string(zero);
     return std::nullopt;
   }
+  // What documents need besides their own memory: kept, as making it takes as long as reading a
+  // small one. The largest documents bound it, and those the limits.
+  struct Readers {
+    PlainJson plain;
+    JsonBuilder::Scratch scratch;
+  };
+  static thread_local Readers readers;
   // Payloads of the trade stages have a value for every 15 to 30 bytes.
   const size_t size = text.size() + PlainJson::kBehind;
-  const size_t guess = size + text.size() / 16 * sizeof(Json) + 512;
-  auto memory = std::make_unique<std::pmr::monotonic_buffer_resource>(guess);
-  auto* const own = static_cast<char*>(memory->allocate(size, 1));
+  JsonMemory memory(size + text.size() / 16 * sizeof(Json) + 512);
+  auto* const own = static_cast<char*>(memory.take(size));
   std::memset(std::copy(text.begin(), text.end(), own), 0, PlainJson::kBehind);
   {
-    JsonBuilder builder(limits, true, *memory);
-    if (PlainJson().read(own, text.size(), builder))
+    JsonBuilder builder(limits, true, memory, readers.scratch);
+    if (readers.plain.read(own, text.size(), builder))
       return JsonDocument(builder.root(), std::move(memory));
   }
   // Takes all bytes that the first one of a character announces, also behind the end.
   rapidjson::InsituStringStream stream(own);
   rapidjson::Reader reader;
   const bool ascii = is_ascii(text);
-  JsonBuilder builder(limits, ascii && text.find("\\u") == std::string_view::npos, *memory);
+  JsonBuilder builder(limits, ascii && text.find("\\u") == std::string_view::npos, memory,
+                      readers.scratch);
   // Iterative: the depth of the text must not become the depth of our stack.
   constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag;

@@ -1,14 +1,15 @@
 // JSON as the trade stages read and write it: bounded when read, plain when written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sluice::trade {
 
@@ -72,6 +73,28 @@ class Json {
   std::string_view name_, text_;
 };
 
+// Memory of one document: one block for nearly all.
+class JsonMemory {
+ public:
+  explicit JsonMemory(size_t size) : first_(new std::byte[size]), at_(first_.get()), left_(size) {}
+
+  // Aligned for a Json; never null.
+  void* take(size_t size) {
+    const size_t whole = (size + alignof(Json) - 1) / alignof(Json) * alignof(Json);
+    if (whole > left_) return take_more(whole);
+    left_ -= whole;
+    return std::exchange(at_, at_ + whole);
+  }
+
+ private:
+  void* take_more(size_t size);
+
+  std::unique_ptr<std::byte[]> first_;
+  std::vector<std::unique_ptr<std::byte[]>> more_;
+  std::byte* at_;  // of the last block
+  size_t left_;
+};
+
 // A value together with the memory that it and everything in it stand in.
 class JsonDocument : public Json {
  public:
@@ -80,10 +103,10 @@ class JsonDocument : public Json {
 
  private:
   friend class Json;
-  using Memory = std::unique_ptr<std::pmr::monotonic_buffer_resource>;
-  JsonDocument(Json&& root, Memory memory) : Json(std::move(root)), memory_(std::move(memory)) {}
+  JsonDocument(Json&& root, JsonMemory&& memory)
+      : Json(std::move(root)), memory_(std::move(memory)) {}
 
-  Memory memory_;
+  JsonMemory memory_;
 };
 
 // `text` in quotes, everything outside printable ASCII escaped. Bytes that are not UTF-8 become

@@ -109,6 +109,25 @@ TEST(JsonParse, RefusesWithAReason) {
   EXPECT_TRUE(refuses("[" + std::string(300, ' ') + "]"));
 }
 
+// Readers are kept from one document to the next.
+TEST(JsonParse, DocumentsStandApartAndOutliveARefusedOne) {
+  std::string why;
+  std::string dense = "[";
+  for (int i = 0; i < 2000; ++i) dense += i == 0 ? "[]" : ",[{}]";
+  const auto first = Json::parse(dense + "]", why);
+  ASSERT_TRUE(first) << why;
+  EXPECT_FALSE(Json::parse(R"({"a": {"b": [1, 2, {"c)", why));
+  const auto second = Json::parse(R"({"a": "x\ny", "b": {"a": 7}})", why);
+  ASSERT_TRUE(second) << why;
+  ASSERT_EQ(first->items().size(), 2000u);
+  for (const Json& item : first->items().subspan(1)) {
+    ASSERT_EQ(item.items().size(), 1u);
+    EXPECT_TRUE(item.items()[0].is_object());
+  }
+  EXPECT_EQ(second->text_of("a"), "x\ny");
+  EXPECT_EQ(second->find("b")->number_of("a"), "7");
+}
+
 TEST(JsonQuoted, EscapesWhatIsNotPlain) {
   EXPECT_EQ(json_quoted("a\"b\\c\n"), R"("a\"b\\c\n")");
   EXPECT_EQ(json_quoted("ö€😀"), R"("\u00f6\u20ac\ud83d\ude00")");
