@@ -135,7 +135,7 @@ std::string proposal_plan_id(std::string_view symbol, std::string_view action, d
   text += ":" + std::string(action) + ":" + fixed6(kill_score) + ":";
   text += new_sl ? float_text(*new_sl) : "None";
   text += ":" + std::string(computed_at);
-  return sha256_hex(text).substr(0, 16);
+  return sha256_hex(text, 16);
 }
 
 std::string intent_digest(std::string_view symbol, std::string_view action, double confidence,
@@ -143,11 +143,11 @@ std::string intent_digest(std::string_view symbol, std::string_view action, doub
   std::string text(symbol);
   text += ":" + std::string(kOpenAction) + ":" + std::string(action) + ":" + fixed6(confidence);
   text += ":" + std::string(id);
-  return sha256_hex(text).substr(0, 16);
+  return sha256_hex(text, 16);
 }
 
 std::string intent_plan_id(std::string_view digest, std::string_view entry_id) {
-  return sha256_hex(std::string(digest) + ":" + std::string(entry_id)).substr(0, 16);
+  return sha256_hex(std::string(digest) + ":" + std::string(entry_id), 16);
 }
 
 std::string dedupe_key(const Plan& plan) {
@@ -170,7 +170,7 @@ std::string client_order_id(std::string_view account, std::string_view plan_id,
   std::string text = "v1|" + std::string(account) + "|" + std::string(plan_id);
   text += "|leg=" + std::string(leg) + "|" + std::string(symbol) + "|" + std::string(side);
   text += "|" + std::string(type);
-  return "sl1-" + sha256_hex(text).substr(0, 26);
+  return "sl1-" + sha256_hex(text, 26);
 }
 
 bool is_reducing(std::string_view action) { return close_factor(action).has_value(); }

@@ -185,7 +185,8 @@ std::optional<int64_t> read_integer(std::string_view text) {
 
 std::string decimal_text(const Decimal& value) {
   std::string text = value.text();
-  return text.find('.') == std::string::npos ? text + ".0" : text;
+  if (text.find('.') == std::string::npos) text += ".0";
+  return text;
 }
 
 std::string iso(Time time) {

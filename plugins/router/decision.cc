@@ -194,15 +194,23 @@ std::string dedup_key(std::string_view id) {
 
 std::string content_digest(const Decision& decision, bool sized) {
   constexpr size_t kDigits = 16;
-  const auto number = [](const std::string& text) {
+  std::string content;
+  content.reserve(256);
+  const auto append_number = [&](const std::string& text) {
     const auto exact = Decimal::parse(text);
-    return exact ? trade::decimal_text(*exact) : text;
+    content += exact ? trade::decimal_text(*exact) : text;
   };
-  std::string content =
-      decision.symbol + "\n" + decision.action + "\n" + number(decision.confidence) + "\n" +
-      (sized ? number(decision.position_size_usd) : "") + "\n" + number(decision.leverage);
-  for (const auto& [name, value] : decision.extras) content += "\n" + name + "=" + number(value);
-  return trade::sha256_hex(content).substr(0, kDigits);
+  content.append(decision.symbol).append(1, '\n').append(decision.action).append(1, '\n');
+  append_number(decision.confidence);
+  content += '\n';
+  if (sized) append_number(decision.position_size_usd);
+  content += '\n';
+  append_number(decision.leverage);
+  for (const auto& [name, value] : decision.extras) {
+    content.append(1, '\n').append(name).append(1, '=');
+    append_number(value);
+  }
+  return trade::sha256_hex(content, kDigits);
 }
 
 std::string decision_payload(const Decision& decision) {

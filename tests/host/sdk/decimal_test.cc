@@ -53,6 +53,10 @@ TEST(DecimalParse, PlainAndScientificTextIsRead) {
   EXPECT_EQ(dec("0e999999999999").text(), "0");
   EXPECT_EQ(dec("100000000000000000000000000000000000").text(),
             "100000000000000000000000000000000000");
+  EXPECT_EQ(dec("999999999999999999").text(), "999999999999999999");
+  EXPECT_EQ(dec("-18446744073709551615.5").text(), "-18446744073709551615.5");
+  EXPECT_EQ(dec("18446744073709551616").text(), "18446744073709551616");
+  EXPECT_EQ(dec("0.99999999999999999900").text(), "0.999999999999999999");
 }
 
 TEST(DecimalParse, AnythingElseIsRefused) {
@@ -181,6 +185,15 @@ RC_GTEST_PROP(DecimalProperty, TextReadsBackToTheSameValue, ()) {
   RC_ASSERT(again.has_value());
   RC_ASSERT(*again == value);
   RC_ASSERT(again->text() == value.text());
+}
+
+// With an exponent a number takes the long way.
+RC_GTEST_PROP(DecimalProperty, ShortNumbersAreReadAsWithAnExponent, ()) {
+  const auto text = *rc::gen::container<std::string>(rc::gen::elementOf(std::string("0012345.-")));
+  const auto quick = Decimal::parse(text);
+  const auto full = Decimal::parse(text + "e0");
+  RC_ASSERT(quick.has_value() == full.has_value());
+  if (quick) RC_ASSERT(quick->text() == full->text());
 }
 
 RC_GTEST_PROP(DecimalProperty, TowardsZeroIsTheLargestMultipleNotBeyond, ()) {

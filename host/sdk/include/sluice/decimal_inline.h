@@ -53,11 +53,44 @@ inline std::optional<int> parse_exponent(std::string_view text) {
   return negative ? -exponent : exponent;
 }
 
+// The quick way for most numbers, `digits[.digits]` of at most 18 characters: they need no wide
+// arithmetic. nullopt for all else, sound or not.
+struct PlainDecimal {
+  uint64_t mantissa;
+  int scale;  // no trailing zeros
+};
+inline std::optional<PlainDecimal> parse_plain(std::string_view text) {
+  if (text.empty() || text.size() > 18) return std::nullopt;
+  uint64_t mantissa = 0;
+  size_t point = text.size();
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto digit = static_cast<unsigned>(text[i] - '0');
+    if (digit <= 9) {
+      mantissa = mantissa * 10 + digit;
+    } else if (text[i] == '.' && point == text.size()) {
+      point = i;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (point == text.size()) return PlainDecimal{mantissa, 0};
+  if (point == 0 || point + 1 == text.size()) return std::nullopt;
+  auto scale = static_cast<int>(text.size() - point - 1);
+  for (; scale > 0 && mantissa % 10 == 0; --scale) mantissa /= 10;
+  return PlainDecimal{mantissa, scale};
+}
+
 }  // namespace detail
 
 inline std::optional<Decimal> Decimal::parse(std::string_view text) {
   const bool negative = !text.empty() && text.front() == '-';
   if (negative) text.remove_prefix(1);
+  if (const auto plain = detail::parse_plain(text)) {
+    Decimal result;
+    result.mantissa_ = negative ? -Wide{plain->mantissa} : Wide{plain->mantissa};
+    result.scale_ = plain->scale;
+    return result;
+  }
 
   // Zeros are held back until a later digit needs them, so leading and trailing ones cost nothing.
   Wide mantissa = 0;
@@ -120,15 +153,20 @@ inline std::string Decimal::text() const {
   std::array<char, 64> buffer{};  // a sign, 36 digits, a point and at most 18 leading zeros
   char* const end = buffer.data() + buffer.size();
   char* out = end;
-  Wide rest = mantissa_ < 0 ? -mantissa_ : mantissa_;
   int decimals_left = scale_;
-  do {
-    *--out = static_cast<char>('0' + static_cast<int>(rest % 10));
-    rest /= 10;
+  const auto put = [&](int digit, bool is_first) {
+    *--out = static_cast<char>('0' + digit);
     if (decimals_left > 0 && --decimals_left == 0) {
       *--out = '.';
-      if (rest == 0) *--out = '0';
+      if (is_first) *--out = '0';
     }
+  };
+  Wide wide = mantissa_ < 0 ? -mantissa_ : mantissa_;
+  for (; wide > UINT64_MAX; wide /= 10) put(static_cast<int>(wide % 10), false);
+  auto rest = static_cast<uint64_t>(wide);  // all of most: dividing it is many times cheaper
+  do {
+    put(static_cast<int>(rest % 10), rest < 10);
+    rest /= 10;
   } while (rest != 0 || decimals_left > 0);
   if (mantissa_ < 0) *--out = '-';
   return std::string(out, end);
