@@ -257,13 +257,48 @@ uint32_t take_code_point(std::string_view& text) {
   return ok ? code : 0xfffd;
 }
 
-bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+bool is_plain_char(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
-void append_quoted(std::string& out, std::string_view text) {
-  out += '"';
+// Whether all eight bytes are plain. What is borrowed from a byte next to one that is not can only
+// add to what is found.
+bool are_plain(uint64_t bytes) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHigh = 0x80 * kOnes;
+  const uint64_t quotes = bytes ^ '"' * kOnes, backslashes = bytes ^ '\\' * kOnes;
+  const uint64_t found =
+      (quotes - kOnes) | (backslashes - kOnes) | (bytes - 0x20 * kOnes) | (bytes + kOnes) | bytes;
+  return (found & kHigh) == 0;
+}
+
+uint64_t eight_of(const char* bytes) {
+  uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+bool is_plain(std::string_view text) {
+  constexpr size_t kWord = sizeof(uint64_t);
+  if (text.size() < kWord) {
+    for (const char c : text) {  // std::all_of calls for each
+
+      if (!is_plain_char(c)) return false;
+    }
+    return true;
+  }
+  for (size_t at = 0; at + kWord < text.size(); at += kWord) {
+    if (!are_plain(eight_of(text.data() + at))) return false;
+  }
+  return are_plain(eight_of(text.data() + text.size() - kWord));
+}
+
+// What stands between the quotes.
+void append_escaped(std::string& out, std::string_view text) {
+  if (is_plain(text)) {
+    out += text;
+    return;
+  }
   while (!text.empty()) {
-    const auto plain =
-        static_cast<size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    const auto plain = static_cast<size_t>(
+        std::find_if_not(text.begin(), text.end(), is_plain_char) - text.begin());
     out += text.substr(0, plain);
     text.remove_prefix(plain);
     if (text.empty()) break;
@@ -287,7 +322,6 @@ void append_quoted(std::string& out, std::string_view text) {
         append_code_point(out, code);
     }
   }
-  out += '"';
 }
 
 }  // namespace
@@ -295,24 +329,26 @@ void append_quoted(std::string& out, std::string_view text) {
 std::string json_quoted(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 2);
-  append_quoted(out, text);
-  return out;
+  out += '"';
+  append_escaped(out, text);
+  return out += '"';
 }
 
-void JsonObject::begin(std::string_view name) {
-  if (written_.size() > 1) written_ += ", ";
-  append_quoted(written_, name);
-  written_ += ": ";
+void JsonObject::begin(std::string_view name, std::string_view rest) {
+  written_ += written_.size() > 1 ? std::string_view(", \"") : "\"";
+  append_escaped(written_, name);
+  written_ += rest;
 }
 
 JsonObject& JsonObject::text(std::string_view name, std::string_view value) {
-  begin(name);
-  append_quoted(written_, value);
+  begin(name, "\": \"");
+  append_escaped(written_, value);
+  written_ += '"';
   return *this;
 }
 
 JsonObject& JsonObject::raw(std::string_view name, std::string_view value) {
-  begin(name);
+  begin(name, "\": ");
   written_ += value;
   return *this;
 }

@@ -116,6 +116,11 @@ std::string json_quoted(std::string_view text);
 // Writes one object, keys in the order they were added, separators ", " and ": ".
 class JsonObject {
  public:
+  JsonObject() {
+    constexpr size_t kUsual = 256;
+    written_.reserve(kUsual);
+    written_ += '{';
+  }
   JsonObject& text(std::string_view name, std::string_view value);
   // `value` must be the text of a JSON number.
   JsonObject& number(std::string_view name, std::string_view value) { return raw(name, value); }
@@ -127,12 +132,14 @@ class JsonObject {
   }
   // `value` must be JSON.
   JsonObject& raw(std::string_view name, std::string_view value);
-  std::string str() const { return written_ + "}"; }
+  std::string str() const& { return written_ + "}"; }
+  std::string str() && { return std::move(written_ += '}'); }
 
  private:
-  void begin(std::string_view name);
+  // The name and what follows it, up to the value.
+  void begin(std::string_view name, std::string_view rest);
 
-  std::string written_ = "{";
+  std::string written_;
 };
 
 }  // namespace sluice::trade

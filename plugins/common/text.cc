@@ -94,11 +94,31 @@ struct Scanner {
   }
 };
 
+// `value`, which is below 100, and the character in front of it.
+void append_two(std::string& out, char before, int64_t value) {
+  const std::array<char, 3> text = {before, static_cast<char>('0' + value / 10),
+                                    static_cast<char>('0' + value % 10)};
+  out.append(text.data(), text.size());
+}
+
 void append_date(std::string& out, Time time) {
   const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(time));
   append_padded(out, static_cast<int>(date.year()), 4);
-  append_padded(out += '-', static_cast<unsigned>(date.month()), 2);
-  append_padded(out += '-', static_cast<unsigned>(date.day()), 2);
+  append_two(out, '-', static_cast<unsigned>(date.month()));
+  append_two(out, '-', static_cast<unsigned>(date.day()));
+}
+
+std::string iso_text(Time time, std::string_view zone) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const int64_t us = (time - day).count();
+  std::string text;
+  text.reserve(sizeof "2026-01-31T23:59:59.999999Z");
+  append_date(text, time);
+  append_two(text, 'T', us / 3'600'000'000);
+  append_two(text, ':', us / 60'000'000 % 60);
+  append_two(text, ':', us / 1'000'000 % 60);
+  if (us % 1'000'000 != 0) append_padded(text += '.', us % 1'000'000, 6);
+  return text += zone;
 }
 
 }  // namespace
@@ -189,20 +209,9 @@ std::string decimal_text(const Decimal& value) {
   return text;
 }
 
-std::string iso(Time time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const int64_t us = (time - day).count();
-  std::string text;
-  text.reserve(sizeof "2026-01-31T23:59:59.999999Z");
-  append_date(text, time);
-  append_padded(text += 'T', us / 3'600'000'000, 2);
-  append_padded(text += ':', us / 60'000'000 % 60, 2);
-  append_padded(text += ':', us / 1'000'000 % 60, 2);
-  if (us % 1'000'000 != 0) append_padded(text += '.', us % 1'000'000, 6);
-  return text;
-}
+std::string iso(Time time) { return iso_text(time, ""); }
 
-std::string iso_z(Time time) { return iso(time) += 'Z'; }
+std::string iso_z(Time time) { return iso_text(time, "Z"); }
 
 std::string utc_date(Time time) {
   std::string text;

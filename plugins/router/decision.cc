@@ -226,7 +226,7 @@ std::string decision_payload(const Decision& decision) {
       .text("strategy", decision.strategy)
       .text("regime", decision.regime)
       .boolean("rl_gate_pass", decision.rl_gate_pass);
-  return payload.str();
+  return std::move(payload).str();
 }
 
 std::string intent_payload(const Decision& decision, Time now) {
@@ -239,7 +239,7 @@ std::string intent_payload(const Decision& decision, Time now) {
       .text("timestamp", trade::iso_z(now))
       .text("source", "ai_strategy_router");
   for (const auto& [name, value] : decision.extras) payload.number(name, value);
-  return payload.str();
+  return std::move(payload).str();
 }
 
 }  // namespace sluice::router

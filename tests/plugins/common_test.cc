@@ -135,6 +135,20 @@ TEST(JsonQuoted, EscapesWhatIsNotPlain) {
   EXPECT_EQ(json_quoted("\x01"), R"("\u0001")");
 }
 
+TEST(JsonQuoted, EscapesEachByteWhereverItStands) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string one(1, static_cast<char>(byte));
+    const std::string quoted = json_quoted(one), escaped = quoted.substr(1, quoted.size() - 2);
+    EXPECT_EQ(escaped == one, byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') << byte;
+    for (size_t before = 0; before < 18; ++before) {
+      for (size_t behind = 0; behind < 18; ++behind) {
+        const std::string left(before, 'a'), right(behind, '~');
+        EXPECT_EQ(json_quoted(left + one + right), '"' + left + escaped + right + '"') << byte;
+      }
+    }
+  }
+}
+
 TEST(KillWord, OnlyWordsForOffAreOff) {
   for (const char* off : {"", "0", "false", "FALSE", "no", "Off"}) EXPECT_FALSE(kill_word_set(off));
   for (const char* on : {"1", "true", "YES", "on", "x", "{}", "00"}) EXPECT_TRUE(kill_word_set(on));
