@@ -279,7 +279,6 @@ bool is_plain(std::string_view text) {
   constexpr size_t kWord = sizeof(uint64_t);
   if (text.size() < kWord) {
     for (const char c : text) {  // std::all_of calls for each
-
       if (!is_plain_char(c)) return false;
     }
     return true;
@@ -331,7 +330,8 @@ std::string json_quoted(std::string_view text) {
   out.reserve(text.size() + 2);
   out += '"';
   append_escaped(out, text);
-  return out += '"';
+  out += '"';
+  return out;
 }
 
 void JsonObject::begin(std::string_view name, std::string_view rest) {

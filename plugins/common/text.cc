@@ -118,7 +118,8 @@ std::string iso_text(Time time, std::string_view zone) {
   append_two(text, ':', us / 60'000'000 % 60);
   append_two(text, ':', us / 1'000'000 % 60);
   if (us % 1'000'000 != 0) append_padded(text += '.', us % 1'000'000, 6);
-  return text += zone;
+  text += zone;
+  return text;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/json.h"
 #include "sluice/plugin.h"
 
 namespace sluice::router {
@@ -30,21 +31,24 @@ struct Defaults {
   std::string leverage = "1.0";
 };
 
+// Views are of the entry it was read from, and of `payload`.
 struct Decision {
-  std::string symbol;              // trimmed, case untouched; the stream's schema judges the form
-  std::string side;                // as received, trimmed
-  std::string action;              // BUY, SELL, CLOSE or HOLD
-  std::string confidence = "0.0";  // number as it was written
-  double confidence_value = 0;     // 0..1
+  std::optional<trade::JsonDocument> payload;  // none: the entry's own fields are the decision
+
+  std::string_view symbol;              // trimmed, case untouched; the stream's schema judges it
+  std::string_view side;                // as received, trimmed
+  std::string_view action;              // BUY, SELL, CLOSE or HOLD
+  std::string_view confidence = "0.0";  // number as it was written
+  double confidence_value = 0;          // 0..1
   std::string position_size_usd, leverage;
-  std::vector<std::pair<std::string, std::string>> extras;  // numbers passed through, in order
+  std::vector<std::pair<std::string_view, std::string_view>> extras;  // numbers passed through
 
   // For policies only; empty when absent.
-  std::string timestamp, model, strategy, regime;
+  std::string_view timestamp, model, strategy, regime;
   bool rl_gate_pass = false;  // whatever Python takes for true, and no word that means no
 
   // From the entry, not from the payload.
-  std::string correlation_id, trace_id, source;
+  std::string_view correlation_id, trace_id, source;
 };
 
 // Reads an entry: JSON in `payload`, in `data` where older producers put it, or, where there is
@@ -53,8 +57,11 @@ struct Decision {
 // Errors: nullopt, and `why` names field and value: JSON that is not one object, missing or
 //         blank symbol or side, a side nobody knows, a confidence that is no number from 0 to 1, a
 //         number field that is none.
+std::optional<Decision> read_decision(const Entry& entry, const Defaults& defaults,
+                                      std::string& why);
 std::optional<Decision> read_decision(const Record& entry, const Defaults& defaults,
                                       std::string& why);
+std::optional<Decision> read_decision(Record&&, const Defaults&, std::string&) = delete;
 
 // The id duplicates are recognised by: what the policy answered, or, when that is blank, the first
 // usable of correlation id, trace id and entry id. Longer than 256 bytes: a hash of it.
@@ -72,6 +79,6 @@ std::string content_digest(const Decision& decision, bool sized);
 std::string decision_payload(const Decision& decision);
 
 // JSON of the intent, keys in the order of the contract.
-std::string intent_payload(const Decision& decision, Time now);
+std::string intent_payload(const Decision& decision, std::string_view timestamp);
 
 }  // namespace sluice::router

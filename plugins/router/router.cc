@@ -30,16 +30,17 @@ PolicyRecord policy_record(const Decision& decision, std::string_view decision_i
   return record;
 }
 
-Record intent_record(const Decision& decision, const Origin& origin, const Unit& unit) {
-  return {{"event_type", "trade.intent"},
-          {"payload", intent_payload(decision, unit.now())},
-          {"timestamp", trade::iso_z(unit.now())},
-          {"source", "ai_strategy_router"},
-          {"trace_id", decision.trace_id},
-          {"correlation_id", decision.correlation_id},
-          {"decision_id", origin.id},
-          {"decision_us", origin.us},
-          {"policy", unit.policy_version()}};
+void emit_intent(const Decision& decision, const Origin& origin, Unit& unit) {
+  const std::string now = trade::iso_z(unit.now());
+  unit.emit("intent", {{"event_type", "trade.intent"},
+                       {"payload", intent_payload(decision, now)},
+                       {"timestamp", now},
+                       {"source", "ai_strategy_router"},
+                       {"trace_id", decision.trace_id},
+                       {"correlation_id", decision.correlation_id},
+                       {"decision_id", origin.id},
+                       {"decision_us", origin.us},
+                       {"policy", unit.policy_version()}});
 }
 
 // The end of a decision that becomes no intent.
@@ -85,7 +86,7 @@ Router::Router(const Settings& settings)
       stage_(settings.stage()) {}
 
 Origin Router::origin_of(const Entry& entry, const Unit& unit) const {
-  Origin origin{std::string(entry.id()), trade::micros_text(unit.now())};
+  Origin origin{entry.id(), trade::micros_text(unit.now())};
   if (!selected_) return origin;
   if (const std::string_view id = entry["decision_id"]; !id.empty()) origin.id = id;
   if (const std::string_view us = entry["decision_us"]; !us.empty()) origin.us = us;
@@ -94,16 +95,17 @@ Origin Router::origin_of(const Entry& entry, const Unit& unit) const {
 
 Verdict Router::process(const Entry& entry, Unit& unit) const {
   std::string why;
-  const auto decision = read_decision(entry.fields(), defaults_, why);
+  const auto decision = read_decision(entry, defaults_, why);
   if (!decision) {
     unit.log(SLUICE_LOG_INFO,
              "INVALID_DECISION_DROP msg_id=" + std::string(entry.id()) + " " + why);
     return reject("invalid_decision", why);
   }
-  if (decision->action == "HOLD") return reject("hold_signal", decision->symbol + " HOLD");
+  if (decision->action == "HOLD")
+    return reject("hold_signal", std::string(decision->symbol) + " HOLD");
   if (decision->confidence_value < min_confidence_)
-    return reject("low_confidence", "confidence " + decision->confidence + " is below " +
-                                        trade::float_text(min_confidence_));
+    return reject("low_confidence", "confidence " + std::string(decision->confidence) +
+                                        " is below " + trade::float_text(min_confidence_));
   return route(*decision, origin_of(entry, unit), unit);
 }
 
@@ -130,19 +132,21 @@ Verdict Router::route(const Decision& decision, const Origin& origin, Unit& unit
   const Duration ttl = unit.policy("dedup_ttl", {record.raw()}).duration();
   // A policy that composes ids says itself what makes two decisions the same.
   const bool is_composed = !trade::trim(answer).empty();
-  const std::string taken =
-      is_composed ? origin.id : origin.id + " " + content_digest(decision, !selected_);
+  std::string taken;
+  taken.reserve(64);
+  taken += origin.id;
+  if (!is_composed) taken.append(" ").append(content_digest(decision, !selected_));
   unit.claim(dedup_key(dedup_id(answer, decision, origin.id)), taken, ttl);
   if (limits) {
     const Duration window = limits->duration(0);
     const std::string now = bucket(unit.now(), window);
     unit.reserve("quantum:safety:rate:global:" + now, 1, limits->integer(1), WindowKind::kFixed,
                  window + kWindowSlack);
-    unit.reserve("quantum:safety:rate:symbol:" + decision.symbol + ":" + now, 1, limits->integer(2),
-                 WindowKind::kFixed, window + kWindowSlack);
+    unit.reserve("quantum:safety:rate:symbol:" + std::string(decision.symbol) + ":" + now, 1,
+                 limits->integer(2), WindowKind::kFixed, window + kWindowSlack);
     unit.unchanged(kSafeModeKey);
   }
-  unit.emit("intent", intent_record(decision, origin, unit));
+  emit_intent(decision, origin, unit);
   return ack();
 }
 
@@ -156,8 +160,9 @@ Verdict Router::duplicate(const Decision& decision, const Origin& origin, const 
   record.add("key", failure.key);
   record.add("earlier", taken.id);
   unit.emit("duplicate", record);
-  const std::string ids = " key=" + std::string(failure.key) + " corr=" + decision.correlation_id +
-                          " trace=" + decision.trace_id + " msg_id=" + origin.id;
+  const std::string ids =
+      " key=" + std::string(failure.key) + " corr=" + std::string(decision.correlation_id) +
+      " trace=" + std::string(decision.trace_id) + " msg_id=" + std::string(origin.id);
   if (conflicts) {
     unit.count("quantum_router_conflicts_total");
     unit.log(SLUICE_LOG_WARNING, "CONFLICT_SKIP" + ids + " earlier=" + std::string(taken.id));
@@ -192,8 +197,8 @@ Verdict Router::enter_safe_mode(const Decision& decision, const Origin& origin,
                             {"trace_id", decision.trace_id},
                             {"decision_id", origin.id}});
   unit.emit("refused", ending(decision, origin, "REFUSED", reason));
-  unit.log(SLUICE_LOG_ERROR, std::string(reason) + " " + decision.symbol + ": " + met + " in " +
-                                 std::string(failure.key) + ", safe mode is on");
+  unit.log(SLUICE_LOG_ERROR, std::string(reason) + " " + std::string(decision.symbol) + ": " + met +
+                                 " in " + std::string(failure.key) + ", safe mode is on");
   return ack();
 }
 

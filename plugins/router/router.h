@@ -8,8 +8,8 @@ namespace sluice::router {
 
 // The decision an intent goes back to.
 struct Origin {
-  std::string id;  // entry id
-  std::string us;  // when it was met first
+  std::string_view id;  // entry id; a view of the entry
+  std::string us;       // when it was met first
 };
 
 // In:      decision {payload} with trace_id and correlation_id, or the decision's own fields.

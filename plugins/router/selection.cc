@@ -60,13 +60,14 @@ Collect::Collect(const Settings& settings)
 
 Verdict Collect::process(const Entry& entry, Unit& unit) const {
   std::string why;
-  const auto decision = read_decision(entry.fields(), defaults_, why);
+  const auto decision = read_decision(entry, defaults_, why);
   if (!decision) return reject("invalid_decision", why);
-  if (decision->action == "HOLD") return reject("hold_signal", decision->symbol + " HOLD");
+  if (decision->action == "HOLD")
+    return reject("hold_signal", std::string(decision->symbol) + " HOLD");
   const double least = unit.policy("confidence", {}, 2).number(0);
   if (decision->confidence_value < least)
-    return reject("low_confidence",
-                  "confidence " + decision->confidence + " is below " + trade::float_text(least));
+    return reject("low_confidence", "confidence " + std::string(decision->confidence) +
+                                        " is below " + trade::float_text(least));
   // Somebody else joined the window in between. Waiting for now is looking again, as often as it
   // takes: each time one of them gets in.
   if (unit.failure()) return wait({std::string(kOpenWindowKey)}, unit.now());
@@ -134,7 +135,7 @@ std::optional<Choice> Select::choice_of(const Entry& entry, Unit& unit,
 
 Verdict Select::process(const Entry& entry, Unit& unit) const {
   std::string why;
-  auto decision = read_decision(entry.fields(), {}, why);
+  auto decision = read_decision(entry, {}, why);
   if (!decision) return reject("invalid_decision", why);
 
   std::optional<Verdict> waiting;

@@ -7,6 +7,7 @@
 #include "common/permit.h"
 #include "common/permit_trail.h"
 #include "common/plan.h"
+#include "common/text.h"
 #include "execution/intent.h"
 #include "execution/order.h"
 #include "fuzz/fuzz.h"
@@ -49,7 +50,8 @@ void require_reason(bool has_value, std::string_view why) {
 
 void read_as_decision(std::string_view text) {
   std::string why;
-  const auto decision = router::read_decision(record_of(text), {}, why);
+  const Record entry = record_of(text);
+  const auto decision = router::read_decision(entry, {}, why);
   require_reason(decision.has_value(), why);
   if (!decision) return;
   fuzz::require(!decision->symbol.empty(), "no symbol", text);
@@ -58,7 +60,7 @@ void read_as_decision(std::string_view text) {
   Record again;
   again.add("payload", router::decision_payload(*decision));
   fuzz::require(router::read_decision(again, {}, why).has_value(), "not read back", why);
-  router::intent_payload(*decision, kNow);
+  router::intent_payload(*decision, trade::iso_z(kNow));
   fuzz::require(router::dedup_id("", *decision, "1-0").size() <= 256, "long id", text);
 }
 

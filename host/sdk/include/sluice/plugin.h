@@ -33,6 +33,7 @@
 // once.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <exception>
 #include <initializer_list>
@@ -126,6 +127,36 @@ class Record {
   std::vector<std::pair<std::string, std::string>> fields_;
 };
 
+// Names and values that outlive the call they are handed to.
+using FieldViews = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+namespace detail {
+
+// Fields as the C table takes them. Few, as they mostly are, need no memory of their own.
+class RawFields {
+ public:
+  template <typename Fields>
+  explicit RawFields(const Fields& fields) : size_(fields.size()) {
+    if (size_ > few_.size()) many_.resize(size_);
+    sluice_field* out = size_ > few_.size() ? many_.data() : few_.data();
+    data_ = out;
+    for (const auto& [name, value] : fields) *out++ = {raw(name), raw(value)};
+  }
+  RawFields(const RawFields&) = delete;
+  RawFields& operator=(const RawFields&) = delete;
+
+  const sluice_field* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  size_t size_;
+  const sluice_field* data_;
+  std::array<sluice_field, 16> few_;
+  std::vector<sluice_field> many_;
+};
+
+}  // namespace detail
+
 // Settings of one stage. The host has filled in defaults and checked types and ranges, so a setting
 // that the description lists is always there; asking for one that it does not list is our bug and
 // throws.
@@ -200,8 +231,11 @@ class Entry {
 
   // Views for the C table, valid during this call.
   std::vector<sluice_field> raw() const {
-    std::vector<sluice_field> fields(raw_->host->field_count(raw_->call));
-    for (size_t i = 0; i < fields.size(); ++i) raw_->host->field_at(raw_->call, i, &fields[i]);
+    constexpr size_t kUsual = 16;
+    std::vector<sluice_field> fields;
+    fields.reserve(kUsual);  // counting them takes as long as reading them
+    for (sluice_field field; raw_->host->field_at(raw_->call, fields.size(), &field) != 0;)
+      fields.push_back(field);
     return fields;
   }
 
@@ -240,46 +274,43 @@ class Value {
 class PolicyRecord {
  public:
   PolicyRecord& text(std::string_view name, std::string_view value) {
-    sluice_value v{};
-    v.type = SLUICE_TEXT;
-    v.text = detail::raw(value);
-    return add(name, v);
+    add(name, SLUICE_TEXT).text = detail::raw(value);
+    return *this;
   }
   PolicyRecord& number(std::string_view name, double value) {
-    sluice_value v{};
-    v.type = SLUICE_NUMBER;
-    v.number = value;
-    return add(name, v);
+    add(name, SLUICE_NUMBER).number = value;
+    return *this;
   }
   PolicyRecord& integer(std::string_view name, int64_t value) {
-    sluice_value v{};
-    v.type = SLUICE_INTEGER;
-    v.integer = value;
-    return add(name, v);
+    add(name, SLUICE_INTEGER).integer = value;
+    return *this;
   }
   PolicyRecord& boolean(std::string_view name, bool value) {
-    sluice_value v{};
-    v.type = SLUICE_BOOLEAN;
-    v.integer = value ? 1 : 0;
-    return add(name, v);
+    add(name, SLUICE_BOOLEAN).integer = value ? 1 : 0;
+    return *this;
   }
-  // Views handed in must outlive the policy call.
+  // A view of this record as it is; views handed in must outlive the policy call as well.
   sluice_value raw() const {
     sluice_value v{};
     v.type = SLUICE_RECORD;
-    v.items = members_.data();
-    v.count = members_.size();
+    v.items = many_.empty() ? few_.data() : many_.data();
+    v.count = count_;
     return v;
   }
 
  private:
-  PolicyRecord& add(std::string_view name, sluice_value value) {
-    constexpr size_t kUsual = 16;
-    if (members_.empty()) members_.reserve(kUsual);
-    members_.push_back({detail::raw(name), value});
-    return *this;
+  sluice_value& add(std::string_view name, uint32_t type) {
+    if (count_ == few_.size() && many_.empty()) many_.assign(few_.begin(), few_.end());
+    sluice_member& member = count_ < few_.size() ? few_[count_] : many_.emplace_back();
+    ++count_;
+    member.name = detail::raw(name);
+    member.value.type = type;
+    return member.value;
   }
-  std::vector<sluice_member> members_;
+
+  std::array<sluice_member, 16> few_{};  // unless there are more: all are in `many_` then
+  size_t count_ = 0;
+  std::vector<sluice_member> many_;
 };
 
 inline sluice_value policy_text(std::string_view text) {
@@ -292,12 +323,12 @@ inline sluice_value policy_text(std::string_view text) {
 // What a hook answered; checked by the host for type and range. Index as in the hook's results.
 class PolicyResult {
  public:
-  explicit PolicyResult(std::vector<sluice_value> values) : values_(std::move(values)) {}
-  std::string_view text(size_t i = 0) const { return detail::view(values_[i].text); }
-  int64_t integer(size_t i = 0) const { return values_[i].integer; }
-  double number(size_t i = 0) const { return values_[i].number; }
-  bool boolean(size_t i = 0) const { return values_[i].integer != 0; }
-  Duration duration(size_t i = 0) const { return Duration(values_[i].integer); }
+  explicit PolicyResult(std::vector<sluice_value> values) : many_(std::move(values)) {}
+  std::string_view text(size_t i = 0) const { return detail::view(value(i).text); }
+  int64_t integer(size_t i = 0) const { return value(i).integer; }
+  double number(size_t i = 0) const { return value(i).number; }
+  bool boolean(size_t i = 0) const { return value(i).integer != 0; }
+  Duration duration(size_t i = 0) const { return Duration(value(i).integer); }
   Decimal decimal(size_t i = 0) const {
     const auto value = Decimal::parse(text(i));
     if (!value) throw std::runtime_error("policy result is not a decimal");
@@ -305,7 +336,15 @@ class PolicyResult {
   }
 
  private:
-  std::vector<sluice_value> values_;
+  friend class Unit;
+  explicit PolicyResult(size_t count) {
+    if (count > few_.size()) many_.resize(count);
+  }
+  sluice_value* data() { return many_.empty() ? few_.data() : many_.data(); }
+  const sluice_value& value(size_t i) const { return many_.empty() ? few_[i] : many_[i]; }
+
+  std::array<sluice_value, 4> few_{};  // unless there are more
+  std::vector<sluice_value> many_;
 };
 
 enum class WindowKind : uint32_t { kFixed = SLUICE_WINDOW_FIXED, kSliding = SLUICE_WINDOW_SLIDING };
@@ -345,11 +384,11 @@ class Unit {
   // return here: the entry is rejected with `policy_error`.
   PolicyResult policy(std::string_view hook, std::initializer_list<sluice_value> args = {},
                       size_t result_count = 1) const {
-    std::vector<sluice_value> results(result_count);
-    if (raw_->host->policy(raw_->call, detail::raw(hook), args.begin(), args.size(), results.data(),
-                           results.size()) != 0)
+    PolicyResult result(result_count);
+    if (raw_->host->policy(raw_->call, detail::raw(hook), args.begin(), args.size(), result.data(),
+                           result_count) != 0)
       throw detail::PolicyFailed{};
-    return PolicyResult(std::move(results));
+    return result;
   }
   std::string_view policy_version() const {
     return detail::view(raw_->host->policy_version(raw_->call));
@@ -386,15 +425,20 @@ class Unit {
   // Effects ---------------------------------------------------------------------------------------
 
   // Appends to the stream wired to `port`. Throws when the stage has no such port.
-  void emit(std::string_view port, const Record& record) { emit(port, record.raw()); }
-  void emit(std::string_view port, const Entry& entry) { emit(port, entry.raw()); }
+  void emit(std::string_view port, const Record& record) {
+    emit_raw(port, detail::RawFields(record.fields()));
+  }
+  void emit(std::string_view port, const Entry& entry) { emit_raw(port, entry.raw()); }
+  // The same as with a Record of these fields, without the copies: `emit("out", {{"id", id},
+  // ...})`.
+  void emit(std::string_view port, FieldViews fields) { emit_raw(port, detail::RawFields(fields)); }
 
   // `ttl` 0: for ever.
   void put(std::string_view key, std::string_view value, Duration ttl) {
     raw_->host->put(raw_->call, detail::raw(key), detail::raw(value), ttl.count());
   }
   void put(std::string_view key, const Record& record, Duration ttl) {
-    const std::vector<sluice_field> fields = record.raw();
+    const detail::RawFields fields(record.fields());
     raw_->host->put_fields(raw_->call, detail::raw(key), fields.data(), fields.size(), ttl.count());
   }
   void erase(std::string_view key) { raw_->host->erase(raw_->call, detail::raw(key)); }
@@ -407,26 +451,26 @@ class Unit {
 
   // All of kMetrics, with all labels described there. They take effect once, with the commit of
   // this unit or with the dead letter of a reject; nothing happens on a host without metrics.
-  using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+  using Labels = FieldViews;
 
   // Adds `amount` >= 0 to a counter.
   void count(std::string_view name, Labels labels = {}, double amount = 1) {
     const auto* metrics = metrics_table();
     if (metrics == nullptr) return;
-    const std::vector<sluice_field> fields = raw_labels(labels);
+    const detail::RawFields fields(labels);
     metrics->count(raw_->call, detail::raw(name), fields.data(), fields.size(), amount);
   }
   void gauge(std::string_view name, Labels labels, double value) {
     const auto* metrics = metrics_table();
     if (metrics == nullptr) return;
-    const std::vector<sluice_field> fields = raw_labels(labels);
+    const detail::RawFields fields(labels);
     metrics->gauge(raw_->call, detail::raw(name), fields.data(), fields.size(), value);
   }
   // Shows what is reserved under `counter` whenever somebody looks, as its window counts it.
   void gauge_reserved(std::string_view name, Labels labels, std::string_view counter) {
     const auto* metrics = metrics_table();
     if (metrics == nullptr) return;
-    const std::vector<sluice_field> fields = raw_labels(labels);
+    const detail::RawFields fields(labels);
     metrics->gauge_reserved(raw_->call, detail::raw(name), fields.data(), fields.size(),
                             detail::raw(counter));
   }
@@ -439,20 +483,14 @@ class Unit {
   uint64_t random() const { return raw_->host->random(raw_->call); }
 
  private:
-  void emit(std::string_view port, const std::vector<sluice_field>& fields) {
+  template <typename Fields>
+  void emit_raw(std::string_view port, const Fields& fields) {
     if (raw_->host->emit(raw_->call, detail::raw(port), fields.data(), fields.size()) != 0)
       throw std::runtime_error("no output port " + std::string(port));
   }
   const sluice_metrics* metrics_table() const {
     return static_cast<const sluice_metrics*>(
         raw_->host->extension(raw_->call, SLUICE_METRICS_EXTENSION));
-  }
-  static std::vector<sluice_field> raw_labels(Labels labels) {
-    std::vector<sluice_field> fields;
-    fields.reserve(labels.size());
-    for (const auto& [name, value] : labels)
-      fields.push_back({detail::raw(name), detail::raw(value)});
-    return fields;
   }
 
   const sluice_call* raw_;
@@ -472,7 +510,7 @@ class Verdict {
     }
     if (code_ == SLUICE_RETRY) host.retry_after(call->call, after_us_);
     if (code_ == SLUICE_ACT) {
-      const std::vector<sluice_field> fields = request_.raw();
+      const detail::RawFields fields(request_.fields());
       host.act_request(call->call, detail::raw(idempotency_key_), fields.data(), fields.size());
     }
     return code_;
@@ -587,7 +625,7 @@ class Act {
  public:
   int32_t commit(const sluice_call* call) const {
     if (done_) {
-      const std::vector<sluice_field> fields = outcome_.raw();
+      const detail::RawFields fields(outcome_.fields());
       call->host->outcome(call->call, fields.data(), fields.size());
       return SLUICE_ACT_DONE;
     }
