@@ -1,6 +1,6 @@
 #include "router/decision.h"
 
-#include <functional>
+#include <array>
 
 #include "common/digest.h"
 #include "common/json.h"
@@ -12,8 +12,36 @@ namespace {
 
 using trade::Json;
 
-constexpr std::string_view kExtras[] = {"stop_loss_pct", "take_profit_pct", "entry_price",
-                                        "stop_loss",     "take_profit",     "quantity"};
+// What a decision is made of, in either form. Numbers from kStopLossPct to kQuantity are passed
+// through, in this order.
+enum class Name : size_t {
+  kSymbol,
+  kSide,
+  kAction,
+  kConfidence,
+  kPositionSizeUsd,
+  kLeverage,
+  kStopLossPct,
+  kTakeProfitPct,
+  kEntryPrice,
+  kStopLoss,
+  kTakeProfit,
+  kQuantity,
+  kTimestamp,
+  kModel,
+  kStrategy,
+  kRegime,
+  kRlGatePass
+};
+constexpr std::array<std::string_view, 17> kNames = {
+    "symbol",      "side",          "action",          "confidence",  "position_size_usd",
+    "leverage",    "stop_loss_pct", "take_profit_pct", "entry_price", "stop_loss",
+    "take_profit", "quantity",      "timestamp",       "model",       "strategy",
+    "regime",      "rl_gate_pass"};
+
+constexpr std::string_view name_of(Name name) { return kNames[static_cast<size_t>(name)]; }
+static_assert(name_of(Name::kQuantity) == "quantity" &&
+              name_of(Name::kRlGatePass) == "rl_gate_pass");
 
 std::string_view view(sluice_text text) { return {text.data, text.size}; }
 
@@ -55,29 +83,35 @@ bool is_json_number(std::string_view text) {
 // Field values of either form. A number in the flat form is text, as everything there is.
 class Fields {
  public:
-  Fields(const EntryFields& entry, const Json* payload) : entry_(entry), payload_(payload) {}
-
-  bool has(std::string_view name) const {
-    return payload_ != nullptr ? payload_->find(name) != nullptr : entry_.find(name).has_value();
+  // All are found in one pass: most names are not there.
+  Fields(const EntryFields& entry, const Json* payload) {
+    if (payload != nullptr) {
+      for (const Json& member : payload->items())
+        meet(member.name(), {.there = true, .json = &member});
+    } else {
+      for (const sluice_field& field : entry.all())
+        meet(view(field.name), {.there = true, .flat = view(field.value)});
+    }
   }
-  std::string_view text(std::string_view name) const {
-    return payload_ != nullptr ? payload_->text_of(name) : entry_.find(name).value_or("");
+
+  bool has(Name name) const { return at(name).there; }
+  // Whether something is there that is no JSON number.
+  bool is_other_json(Name name) const {
+    return at(name).json != nullptr && !at(name).json->is_number();
+  }
+  std::string_view text(Name name) const {
+    const Met& met = at(name);
+    if (met.json == nullptr) return met.flat;
+    return met.json->is_text() ? met.json->text() : "";
   }
 
   // True, a number that is not 0, or a text that says neither no nor nothing.
-  bool truthy(std::string_view name) const {
-    std::string_view said;
-    if (payload_ != nullptr) {
-      const Json* member = payload_->find(name);
-      if (member == nullptr) return false;
-      if (member->is_true()) return true;
-      if (member->is_text()) said = member->text();
-      if (member->is_number())
-        said = trade::read_double(member->text()).value_or(0) == 0 ? "0" : "1";
-    } else {
-      said = entry_.find(name).value_or("");
-    }
-    const std::string word = trade::lower(trade::trim(said));
+  bool truthy(Name name) const {
+    const Json* json = at(name).json;
+    if (json != nullptr && json->is_true()) return true;
+    if (json != nullptr && json->is_number())
+      return trade::read_double(json->text()).value_or(0) != 0;
+    const std::string word = trade::lower(trade::trim(text(name)));
     for (const std::string_view no : {"", "0", "false", "no", "off", "none", "null"}) {
       if (word == no) return false;
     }
@@ -86,29 +120,43 @@ class Fields {
 
   // Absent or null leaves `out` alone; false when there is something else than a number.
   template <typename Text>
-  bool number(std::string_view name, Text& out, std::string& why) const {
+  bool number(Name name, Text& out, std::string& why) const {
+    const Met& met = at(name);
     std::string_view text;
-    if (payload_ != nullptr) {
-      const Json* member = payload_->find(name);
-      if (member == nullptr || member->is_null()) return true;
-      if (member->is_number()) text = member->text();
+    if (met.json != nullptr) {
+      if (met.json->is_null()) return true;
+      if (met.json->is_number()) text = met.json->text();
     } else {
-      const auto value = entry_.find(name);
-      if (!value || trade::trim(*value).empty()) return true;
-      text = trade::trim(*value);
+      text = trade::trim(met.flat);
+      if (text.empty()) return true;
     }
-    if (trade::read_double(text) && (payload_ != nullptr || is_json_number(text))) {
+    if (trade::read_double(text) && (met.json != nullptr || is_json_number(text))) {
       out = text;
       return true;
     }
-    why = std::string(name) + " is not a number";
+    why = std::string(name_of(name)) + " is not a number";
     if (!text.empty()) why.append(": ").append(text);
     return false;
   }
 
  private:
-  const EntryFields& entry_;
-  const Json* payload_;
+  struct Met {
+    bool there = false;
+    const Json* json = nullptr;
+    std::string_view flat = {};
+  };
+
+  const Met& at(Name name) const { return met_[static_cast<size_t>(name)]; }
+  // The first of a name counts; an entry may have several.
+  void meet(std::string_view name, const Met& met) {
+    for (size_t i = 0; i < kNames.size(); ++i) {
+      if (kNames[i] != name) continue;
+      if (!met_[i].there) met_[i] = met;
+      return;
+    }
+  }
+
+  std::array<Met, kNames.size()> met_{};
 };
 
 std::optional<std::string_view> action_of(std::string_view side) {
@@ -122,20 +170,20 @@ std::optional<std::string_view> action_of(std::string_view side) {
 }
 
 bool read_words(const Fields& fields, Decision& decision, std::string& why) {
-  const char* side_field = fields.has("side") ? "side" : "action";
-  decision.symbol = trade::trim(fields.text("symbol"));
-  decision.side = trade::trim(fields.text(side_field));
+  const Name side = fields.has(Name::kSide) ? Name::kSide : Name::kAction;
+  decision.symbol = trade::trim(fields.text(Name::kSymbol));
+  decision.side = trade::trim(fields.text(side));
   if (decision.symbol.empty()) {
     why = "symbol is missing, blank or not text";
     return false;
   }
   if (decision.side.empty()) {
-    why = std::string(side_field) + " is missing, blank or not text";
+    why = std::string(name_of(side)) + " is missing, blank or not text";
     return false;
   }
   const auto action = action_of(decision.side);
   if (!action) {
-    why = std::string(side_field) + " is " + std::string(decision.side) +
+    why = std::string(name_of(side)) + " is " + std::string(decision.side) +
           ", expected BUY, SELL, CLOSE, HOLD, LONG or SHORT";
     return false;
   }
@@ -144,19 +192,20 @@ bool read_words(const Fields& fields, Decision& decision, std::string& why) {
 }
 
 bool read_numbers(const Fields& fields, Decision& decision, std::string& why) {
-  if (!fields.number("confidence", decision.confidence, why) ||
-      !fields.number("position_size_usd", decision.position_size_usd, why) ||
-      !fields.number("leverage", decision.leverage, why))
+  if (!fields.number(Name::kConfidence, decision.confidence, why) ||
+      !fields.number(Name::kPositionSizeUsd, decision.position_size_usd, why) ||
+      !fields.number(Name::kLeverage, decision.leverage, why))
     return false;
   decision.confidence_value = *trade::read_double(decision.confidence);
   if (decision.confidence_value < 0 || decision.confidence_value > 1) {
     why = "confidence is " + std::string(decision.confidence) + ", expected 0 to 1";
     return false;
   }
-  for (const std::string_view name : kExtras) {
+  for (auto i = static_cast<size_t>(Name::kStopLossPct); i <= static_cast<size_t>(Name::kQuantity);
+       ++i) {
     std::string_view value;
-    if (!fields.number(name, value, why)) return false;
-    if (!value.empty()) decision.extras.emplace_back(name, value);
+    if (!fields.number(static_cast<Name>(i), value, why)) return false;
+    if (!value.empty()) decision.extras.emplace_back(kNames[i], value);
   }
   return true;
 }
@@ -172,11 +221,6 @@ bool read_payload(const EntryFields& entry, Decision& decision, std::string& why
   }
   if (!decision.payload->is_object()) {
     why = std::string(text->field) + " is not a JSON object";
-    return false;
-  }
-  const Json* confidence = decision.payload->find("confidence");
-  if (confidence != nullptr && !confidence->is_number()) {
-    why = "confidence is not a number";
     return false;
   }
   return true;
@@ -198,15 +242,19 @@ std::optional<Decision> read(const EntryFields& entry, const Defaults& defaults,
   const Json* payload = decision->payload ? &*decision->payload : nullptr;
   if (payload == nullptr && has_zero_byte(entry, why)) return std::nullopt;
   const Fields fields(entry, payload);
+  if (fields.is_other_json(Name::kConfidence)) {
+    why = "confidence is not a number";
+    return std::nullopt;
+  }
   decision->position_size_usd = defaults.position_size_usd;
   decision->leverage = defaults.leverage;
   if (!read_words(fields, *decision, why) || !read_numbers(fields, *decision, why))
     return std::nullopt;
-  decision->timestamp = fields.text("timestamp");
-  decision->model = fields.text("model");
-  decision->strategy = fields.text("strategy");
-  decision->regime = fields.text("regime");
-  decision->rl_gate_pass = fields.truthy("rl_gate_pass");
+  decision->timestamp = fields.text(Name::kTimestamp);
+  decision->model = fields.text(Name::kModel);
+  decision->strategy = fields.text(Name::kStrategy);
+  decision->regime = fields.text(Name::kRegime);
+  decision->rl_gate_pass = fields.truthy(Name::kRlGatePass);
   decision->correlation_id = entry.find("correlation_id").value_or("");
   decision->trace_id = entry.find("trace_id").value_or("");
   decision->source = entry.find("source").value_or("");
