@@ -25,7 +25,7 @@ packages=(
 )
 tools=(clang-format clang-tidy ccache)
 fuzz=(clang-14 libclang-rt-14-dev)
-bench=(libbenchmark-dev librocksdb-dev libsqlite3-dev python3 python3-redis)
+bench=(libbenchmark-dev librocksdb-dev libsimdjson-dev libsqlite3-dev python3 python3-redis)
 
 case "${1:-}" in
   "") ;;
