@@ -3,6 +3,8 @@
 #include <rapidjson/reader.h>
 #include <rapidjson/stream.h>
 
+#include "sluice/plain_json.h"
+
 namespace sluice::runtime {
 
 namespace {
@@ -52,6 +54,8 @@ class MemberFinder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Memb
 }  // namespace
 
 std::optional<std::string> json_member(std::string_view json, std::string_view name) {
+  MemberFinder quick(name);
+  if (PlainJson().read(json.data(), json.size(), quick) || quick.found) return quick.found;
   MemberFinder finder(name);
   rapidjson::Reader reader;
   rapidjson::MemoryStream bytes(json.data(), json.size());

@@ -417,7 +417,9 @@ std::optional<Stage::NextRead> Stage::next_read(const Worker& worker,
                                                 const Committing& committing) {
   const Committing* const before = worker.under_way.get();
   const bool reads_already = before != nullptr && before->next;
-  size_t room = overlaps_ ? 2 * spec_.batch : spec_.batch, emitted = committing.emitted;
+  // Of few order keys a worker has one or two, and fills its batch with them.
+  const size_t ahead = overlaps_ ? 2 : spec_.order_by ? spec_.workers : 1;
+  size_t room = ahead * spec_.batch, emitted = committing.emitted;
   {
     const std::lock_guard lock(mutex_);
     size_t coming = dispatcher_.ready() + (reads_already ? before->next->request.count_max : 0);

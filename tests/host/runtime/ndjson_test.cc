@@ -63,6 +63,10 @@ TEST(JsonMember, TopLevelScalarsOnly) {
   EXPECT_FALSE(json_member(json, "missing"));
   EXPECT_FALSE(json_member("[\"symbol\"]", "symbol"));
   EXPECT_FALSE(json_member("{\"symbol\"", "symbol"));
+  // What is behind it, or not plain, does not matter; nor does what is in front of it.
+  EXPECT_EQ(json_member(R"({"symbol":"A","x":"\u00e9", )", "symbol"), "A");
+  EXPECT_EQ(json_member(R"({"x":"\u00e9","symbol":"A\"B"})", "symbol"), "A\"B");
+  EXPECT_EQ(json_member(R"({"n":1e3,"symbol":"A","symbol":"B"})", "symbol"), "A");
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ class RecordingHost {
       return find(self(call).values, key, out) != 0 ? SLUICE_GET_TEXT : SLUICE_GET_ABSENT;
     };
     host_.policy = [](void* call, sluice_text, const sluice_value*, size_t, sluice_value* results,
-                      size_t) -> int32_t {
-      results[0].integer = 60'000'000;
+                      size_t count) -> int32_t {
+      for (size_t i = 0; i < count; ++i) results[i].integer = 60'000'000 + static_cast<int64_t>(i);
       return self(call).policy_fails ? -1 : 0;
     };
     host_.emit = [](void* call, sluice_text port, const sluice_field*, size_t count) -> int32_t {
@@ -138,7 +138,9 @@ class Obedient {
     if (what == "reject") return sluice::reject("bad", "qty is -1");
     if (what == "get") return unit.get("k") ? sluice::ack() : sluice::reject("absent");
     if (what == "policy") {
-      return unit.policy("permit_ttl").duration() == std::chrono::minutes(1)
+      const sluice::PolicyResult many = unit.policy("many", {}, 7);
+      return unit.policy("permit_ttl").duration() == std::chrono::minutes(1) &&
+                     many.integer(0) == 60'000'000 && many.integer(6) == 60'000'006
                  ? sluice::ack()
                  : sluice::reject("other");
     }
@@ -214,6 +216,28 @@ TEST(PluginProcess, AckKeepsConditionsAndEffectsInOrder) {
   RecordingHost host;
   EXPECT_EQ(obey(host, "emit"), SLUICE_ACK);
   EXPECT_EQ(host.said, (Calls{"claim seen:1=x 300", "emit out 2"}));
+}
+
+// Short lists stand elsewhere than long ones.
+TEST(PluginFields, AnyNumberIsHandedOnInOrder) {
+  for (const size_t count : {0u, 1u, 15u, 16u, 17u, 40u}) {
+    sluice::Record record;
+    for (size_t i = 0; i < count; ++i) record.add("f" + std::to_string(i), std::to_string(i));
+    sluice::PolicyRecord members;
+    for (const auto& [name, value] : record.fields()) members.text(name, value);
+    const sluice::detail::RawFields fields(record.fields());
+    const sluice_value value = members.raw();
+    ASSERT_EQ(fields.size(), count);
+    ASSERT_EQ(value.count, count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& member = static_cast<const sluice_member*>(value.items)[i];
+      EXPECT_EQ(text(fields.data()[i].name), "f" + std::to_string(i));
+      EXPECT_EQ(text(fields.data()[i].value), std::to_string(i));
+      EXPECT_EQ(text(member.name), "f" + std::to_string(i));
+      EXPECT_EQ(member.value.type, uint32_t{SLUICE_TEXT});
+      EXPECT_EQ(text(member.value.text), std::to_string(i));
+    }
+  }
 }
 
 TEST(PluginProcess, VerdictsCarryTheirDetails) {
