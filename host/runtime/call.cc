@@ -19,24 +19,26 @@ void encode(stream::Fields& out, const sluice_field* fields, size_t count) {
   for (size_t i = 0; i < count; ++i) out.add(view(fields[i].name), view(fields[i].value));
 }
 
-// What `unit` leaves under `key`; nothing when it leaves it alone.
-std::optional<std::optional<stream::KeyValue>> left_by(const stream::Unit& unit,
-                                                       std::string_view key) {
-  using Left = std::optional<stream::KeyValue>;
+// Whether `unit` writes or removes `key`; then `left` is what it leaves there.
+bool leaves(const stream::Unit& unit, std::string_view key, std::optional<stream::KeyValue>& left) {
+  const auto leave = [&](std::string_view bytes, bool is_fields) {
+    left.emplace();
+    left->bytes = bytes;
+    left->is_fields = is_fields;
+    return true;
+  };
   for (auto effect = unit.effects.rbegin(); effect != unit.effects.rend(); ++effect) {
     if (effect->key != key) continue;
-    const bool is_fields = effect->kind == stream::EffectKind::kPutFields;
-    if (is_fields || effect->kind == stream::EffectKind::kPut)
-      return Left({is_fields, std::string(effect->bytes)});
-    if (effect->kind == stream::EffectKind::kErase) return Left();
+    if (effect->kind == stream::EffectKind::kPut) return leave(effect->bytes, false);
+    if (effect->kind == stream::EffectKind::kPutFields) return leave(effect->bytes, true);
+    if (effect->kind == stream::EffectKind::kErase) return left.reset(), true;
   }
   for (const stream::Condition& condition : unit.conditions) {
     if (condition.key != key) continue;
-    if (condition.kind == stream::ConditionKind::kClaim)
-      return Left({false, std::string(condition.value)});
-    if (condition.kind == stream::ConditionKind::kTake) return Left();
+    if (condition.kind == stream::ConditionKind::kClaim) return leave(condition.value, false);
+    if (condition.kind == stream::ConditionKind::kTake) return left.reset(), true;
   }
-  return std::nullopt;
+  return false;
 }
 
 constexpr size_t kSparesMax = 1024;  // units; more than most batches have
@@ -512,10 +514,7 @@ const ShownValue& Call::show(std::string_view key) {
   }
   ShownValue& value = shown.emplace_back(ShownValue{std::string(key), std::nullopt});
   for (const UnitChain* one = before_; one != nullptr; one = one->before) {
-    if (auto left = left_by(*one->unit, key)) {
-      value.value = *std::move(left);
-      return value;
-    }
+    if (leaves(*one->unit, key, value.value)) return value;
   }
   if (auto got = site_.store->get(key)) {
     value.value = std::move(got).value();
