@@ -342,6 +342,20 @@ TEST_F(RuntimeTest, DuplicatesOfOneKeyMeetTheEarlierOneAlsoInOneBatch) {
   }
 }
 
+// A duplicate is called twice; none behind it may be done before.
+TEST_F(RuntimeTest, EntriesOfOneKeyStayInOrderBehindADuplicate) {
+  load_stages("  dedup: { use: probe.dedup, from: in, to: { out: out, dup: out }, order_by: n }\n");
+  open_recorded();
+  std::string lines;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 300; ++i) {
+    ids.push_back(std::to_string(i % 17 == 16 ? i - 5 : i));
+    lines += R"({"n":"1","id":")" + ids.back() + "\"}\n";
+  }
+  run(lines);
+  EXPECT_EQ(values("out", "id"), ids);
+}
+
 TEST_F(RuntimeTest, EntriesOfOneKeyThatWaitStayInOrder) {
   load_stages(
       "  gate: { use: probe.gate, from: in, to: { out: out, late: late }, order_by: n }\n"
