@@ -67,6 +67,16 @@ KeyTable::Found found(const char* at, const Head& head) {
           head.expires_ms};
 }
 
+// Calls `visit(offset, record, head)` for each of the records in `used` bytes, dead ones included.
+template <typename Visit>
+void each_record(const char* bytes, uint32_t used, Visit visit) {
+  for (uint32_t offset = 0; offset < used;) {
+    const Head head = read_head(bytes + offset);
+    visit(offset, bytes + offset, head);
+    offset += static_cast<uint32_t>(head.record_size());
+  }
+}
+
 struct Hash {
   size_t shard;
   uint32_t slot;
@@ -227,35 +237,29 @@ void KeyTable::tidy(Shard& shard, uint32_t index) {
   if (index == shard.current || shard.chunks[index].dead * 2 <= shard.chunks[index].used) return;
   // Moved out first: `append` below may add chunks and move the vector.
   const Chunk old = std::exchange(shard.chunks[index], Chunk{});
-  for (uint32_t offset = 0; offset < old.used;) {
-    const char* record = old.bytes.get() + offset;
-    const Head head = read_head(record);
-    if (!head.dead) {
-      const uint32_t hash = hash_of(key_of(record, head)).slot;
-      const size_t slot = find_ref(shard, index << kOffsetBits | offset, hash);
-      const uint32_t ref = append(shard, head.record_size());
-      std::memcpy(at(shard, ref), record, head.record_size());
-      shard.slots[slot].ref = ref;
-    }
-    offset += static_cast<uint32_t>(head.record_size());
-  }
+  each_record(old.bytes.get(), old.used,
+              [&](uint32_t offset, const char* record, const Head& head) {
+                if (head.dead) return;
+                const uint32_t hash = hash_of(key_of(record, head)).slot;
+                const size_t slot = find_ref(shard, index << kOffsetBits | offset, hash);
+                const uint32_t ref = append(shard, head.record_size());
+                std::memcpy(at(shard, ref), record, head.record_size());
+                shard.slots[slot].ref = ref;
+              });
   shard.free_chunks.push_back(index);
 }
 
 size_t KeyTable::sweep_chunk(Shard& shard, uint32_t index, int64_t now_ms) {
   if (index >= shard.chunks.size()) return 0;
   const uint32_t used = shard.chunks[index].used;
-  for (uint32_t offset = 0; offset < used;) {
+  const char* const bytes = shard.chunks[index].bytes.get();
+  each_record(bytes, used, [&](uint32_t offset, const char* record, const Head& head) {
+    if (head.dead || !head.expired(now_ms)) return;
     const uint32_t ref = index << kOffsetBits | offset;
-    const char* record = at(shard, ref);
-    const Head head = read_head(record);
-    if (!head.dead && head.expired(now_ms)) {
-      remove_slot(shard, find_ref(shard, ref, hash_of(key_of(record, head)).slot));
-      --shard.count;
-      bury(shard, ref);
-    }
-    offset += static_cast<uint32_t>(head.record_size());
-  }
+    remove_slot(shard, find_ref(shard, ref, hash_of(key_of(record, head)).slot));
+    --shard.count;
+    bury(shard, ref);
+  });
   tidy(shard, index);
   return used;
 }
@@ -285,12 +289,9 @@ size_t KeyTable::size() const {
 // fills it from one end, and each probe runs through what is full already.
 void KeyTable::visit_shard(size_t shard, const std::function<void(const Found&)>& visit) const {
   for (const Chunk& chunk : shards_[shard].chunks) {
-    for (uint32_t offset = 0; offset < chunk.used;) {
-      const char* record = chunk.bytes.get() + offset;
-      const Head head = read_head(record);
+    each_record(chunk.bytes.get(), chunk.used, [&](uint32_t, const char* record, const Head& head) {
       if (!head.dead) visit(found(record, head));
-      offset += static_cast<uint32_t>(head.record_size());
-    }
+    });
   }
 }
 

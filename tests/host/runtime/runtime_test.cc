@@ -267,10 +267,7 @@ TEST_F(RuntimeTest, AKeyThatIsFreeBeforeTheWaitBeginsIsGivenAtOnce) {
       "  holder: { use: probe.holder, from: in, to: { out: out }, batch: 10, with: { hold: 0s } "
       "}\n");
   open_recorded();
-  std::string lines;
-  for (int i = 0; i < 30; ++i)
-    lines += R"({"timestamp":"2025-01-01T00:00:00Z","id":")" + std::to_string(i) + "\"}\n";
-  run(lines);
+  run(numbered(30, R"(,"timestamp":"2025-01-01T00:00:00Z")"));
   ASSERT_THAT(entries("out"), SizeIs(30));
   EXPECT_EQ(entries("out").back().id.ms, 1735689600000u);
 }
