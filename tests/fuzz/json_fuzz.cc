@@ -2,6 +2,7 @@
 // bounds and UTF-8.
 #include "audit/json.h"
 #include "common/json.h"
+#include "fixtures/json_events.h"
 #include "fuzz/fuzz.h"
 #include "graph/json_reader.h"
 #include "graph/text.h"
@@ -41,49 +42,19 @@ void require_refusal(std::string_view why) {
   fuzz::require(graph::is_utf8(why), "not UTF-8", why);
 }
 
-// Writes down what a reader tells.
-class Events {
- public:
-  bool Null() { return add("null"); }
-  bool Bool(bool b) { return add(b ? "true" : "false"); }
-  bool Int(int) { return false; }
-  bool Uint(unsigned) { return false; }
-  bool Int64(int64_t) { return false; }
-  bool Uint64(uint64_t) { return false; }
-  bool Double(double) { return false; }
-  bool RawNumber(const char* text, unsigned size, bool) { return add("number", {text, size}); }
-  bool String(const char* text, unsigned size, bool) { return add("text", {text, size}); }
-  bool Key(const char* text, unsigned size, bool) { return add("key", {text, size}); }
-  bool StartObject() { return ++depth_ <= graph::kJsonDepthMax && add("{"); }
-  bool EndObject(unsigned count) { return --depth_, add("}", std::to_string(count)); }
-  bool StartArray() { return ++depth_ <= graph::kJsonDepthMax && add("["); }
-  bool EndArray(unsigned count) { return --depth_, add("]", std::to_string(count)); }
-
-  const std::string& told() const { return told_; }
-
- private:
-  bool add(std::string_view event, std::string_view text = "") {
-    told_.append(event).append(1, ' ').append(text).append(1, '\n');
-    return true;
-  }
-
-  std::string told_;
-  size_t depth_ = 0;
-};
-
 // The quick reader may say no to anything; what it takes is what RapidJSON reads.
 void read_plainly(std::string_view text) {
-  Events plain;
+  testing::JsonEvents plain;
   if (!PlainJson().read(text.data(), text.size(), plain)) return;
   std::string bytes = std::string(text) + std::string(PlainJson::kBehind, '\0');
-  Events strict;
+  testing::JsonEvents strict;
   rapidjson::Reader reader;
   rapidjson::InsituStringStream stream(bytes.data());
   constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   fuzz::require(!reader.Parse<kFlags>(stream, strict).IsError(), "taken for JSON", text);
-  fuzz::require(plain.told() == strict.told(), "read otherwise", plain.told() + strict.told());
+  fuzz::require(plain.told == strict.told, "read otherwise", plain.told + strict.told);
 }
 
 // The stages' reader against the schema gate's.

@@ -14,49 +14,19 @@
 #include <string_view>
 #include <vector>
 
+#include "fixtures/json_events.h"
+
 namespace sluice {
 namespace {
 
-// Writes down what a reader tells.
-class Events {
- public:
-  bool Null() { return add("null"); }
-  bool Bool(bool b) { return add(b ? "true" : "false"); }
-  bool Int(int) { return false; }
-  bool Uint(unsigned) { return false; }
-  bool Int64(int64_t) { return false; }
-  bool Uint64(uint64_t) { return false; }
-  bool Double(double) { return false; }
-  bool RawNumber(const char* text, unsigned size, bool) {
-    const std::string_view number(text, size);
-    if (size > 40 || number.find_first_of("eE") != number.npos) is_plain = false;
-    return add("number", number);
-  }
-  bool String(const char* text, unsigned size, bool) { return add("text", {text, size}); }
-  bool Key(const char* text, unsigned size, bool) { return add("key", {text, size}); }
-  bool StartObject() { return ++depth_ <= 32 && add("{"); }
-  bool EndObject(unsigned count) { return --depth_, add("}", std::to_string(count)); }
-  bool StartArray() { return ++depth_ <= 32 && add("["); }
-  bool EndArray(unsigned count) { return --depth_, add("]", std::to_string(count)); }
+using testing::JsonEvents;
 
-  std::string told;
-  bool is_plain = true;
-
- private:
-  bool add(std::string_view event, std::string_view text = "") {
-    told.append(event).append(1, ' ').append(text).append(1, '\n');
-    return true;
-  }
-
-  size_t depth_ = 0;
-};
-
-bool read_plainly(std::string_view text, Events& events) {
+bool read_plainly(std::string_view text, JsonEvents& events) {
   const std::vector<char> own(text.begin(), text.end());
   return PlainJson().read(own.data(), own.size(), events);
 }
 
-bool read_strictly(std::string_view text, Events& events) {
+bool read_strictly(std::string_view text, JsonEvents& events) {
   rapidjson::Reader reader;
   rapidjson::MemoryStream bytes(text.data(), text.size());
   rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(bytes);
@@ -75,7 +45,7 @@ bool is_plain_text(std::string_view text) {
 // Judges `text` with both; a zero byte is the end to RapidJSON.
 void compare(std::string_view text) {
   if (text.find('\0') != text.npos) return;
-  Events plain, strict;
+  JsonEvents plain, strict;
   const bool took = read_plainly(text, plain), is_json = read_strictly(text, strict);
   if (took) {
     ASSERT_TRUE(is_json) << text;
@@ -95,7 +65,7 @@ const std::string_view kSeeds[] = {
     R"({"n":1234567890123456789012345678901234567890,"m":0.12345678901234567890123456789012345})"};
 
 TEST(PlainJsonEvents, AreThoseOfTheDocumentInItsOrder) {
-  Events events;
+  JsonEvents events;
   ASSERT_TRUE(read_plainly(R"({"a": [1, "x"], "b": {"c": null}})", events));
   EXPECT_EQ(events.told,
             "{ \nkey a\n[ \nnumber 1\ntext x\n] 2\nkey b\n{ \nkey c\nnull \n} 1\n} 2\n");
@@ -126,13 +96,13 @@ TEST(PlainJson, IsNoMoreThanItSays) {
                                       "{a:1}",
                                       "{\"a\":[1,]}",
                                       "{\"a\":\f1}"}) {
-    Events events;
+    JsonEvents events;
     EXPECT_FALSE(read_plainly(text, events)) << text;
   }
 }
 
 TEST(PlainJson, EndsWhenTheHandlerSaysNo) {
-  Events events;
+  JsonEvents events;
   std::string deep = "{\"a\":";
   for (int i = 0; i < 40; ++i) deep += '[';
   EXPECT_FALSE(read_plainly(deep, events));
